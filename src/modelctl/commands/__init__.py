@@ -1,0 +1,1 @@
+"""One verb a module: parsed values in, one frozen result out. Nothing here prints."""

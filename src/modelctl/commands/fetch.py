@@ -1,0 +1,79 @@
+"""`fetch`: objects into the cache, so that a later rollback needs no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelctl.domain.pointers import Out
+from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.errors import Integrity, Usage
+from modelctl.switching.acquire import Progress, acquire
+from modelctl.switching.clone import Clone
+from modelctl.switching.live import models_of_release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedRelease:
+    """One release whose objects are all here now, and what had to be fetched for it."""
+
+    release: str
+    tag: str
+    objects: int
+    bytes: int
+    set_aside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """The releases that can be rolled back to without the network now."""
+
+    releases: tuple[FetchedRelease, ...]
+
+
+def fetch(
+    clone: Clone, *, releases: tuple[str, ...] = (), last: int | None = None, progress: Progress | None = None
+) -> FetchResult:
+    """Bring the objects of `releases`, or of the `last` N of each model, into the cache, verified.
+
+    The workspace is not touched. Raises `Unavailable` or `Integrity` at the first release that cannot
+    be had whole; what was fetched before stays.
+    """
+    if bool(releases) == (last is not None):
+        raise Usage("name releases, or say --last N", hint="modelctl fetch --last 3")
+    wanted = [resolve_release((word,), clone.releases, clone.tags) for word in releases] or _last(
+        clone, last or 0
+    )
+    with clone.lock(wait=60):
+        return FetchResult(tuple(_fetch(clone, release, progress) for release in wanted))
+
+
+def _fetch(clone: Clone, release: Release, progress: Progress | None) -> FetchedRelease:
+    outs = restorable_outs(clone, release)
+    done = acquire(clone, outs, commit=release.tag.commit, progress=progress)
+    return FetchedRelease(
+        release=release.label,
+        tag=release.tag.name,
+        objects=done.objects,
+        bytes=done.bytes,
+        set_aside=tuple(str(item.kept) for item in done.set_aside),
+    )
+
+
+def restorable_outs(clone: Clone, release: Release) -> list[Out]:
+    """The outs of a release that DVC can bring back; raises when the release cannot be read."""
+    models = models_of_release(clone, release)
+    if problem := next((model.problem for model in models if model.problem), None):
+        raise Integrity(f"{release.tag.name} is not readable: {problem}")
+    return [out for model in models for out in model.outs if out.unrestorable is None]
+
+
+def _last(clone: Clone, count: int) -> list[Release]:
+    if count < 1:
+        raise Usage("--last takes a number from 1", hint="modelctl fetch --last 3")
+    found: list[Release] = []
+    taken: dict[str | None, int] = {}
+    for release in sort_releases(clone.releases):
+        if taken.get(release.model, 0) < count:
+            taken[release.model] = taken.get(release.model, 0) + 1
+            found.append(release)
+    return found

@@ -1,0 +1,1 @@
+"""The outside world, one module each: Git, DVC, caches of objects, files."""

@@ -1,0 +1,137 @@
+"""DVC's configuration, read without DVC: where the cache is, how it links, which remotes there are.
+
+Levels, later ones over earlier: system, global, `.dvc/config`, `.dvc/config.local`
+(https://dvc.org/doc/user-guide/project-structure/configuration).
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelctl.errors import Integrity
+from modelctl.stores.git import without_credentials
+
+_REMOTE = re.compile(r"""['"]?\s*remote\s*"(?P<name>.+)"\s*['"]?""")
+_LINKS = ("reflink", "hardlink", "symlink", "copy")
+Sections = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DvcConfig:
+    """One DVC root's configuration as it stands today."""
+
+    root: Path
+    sections: Sections = field(repr=False)
+
+    @property
+    def cache_dir(self) -> Path:
+        """The folder of the local cache."""
+        configured = self.sections.get("cache", {}).get("dir")
+        return Path(os.path.normpath(self.root / ".dvc" / (configured or "cache")))
+
+    @property
+    def link_types(self) -> tuple[str, ...]:
+        """The link types to try, best first; `copy` always works."""
+        wanted = self.sections.get("cache", {}).get("type", "reflink,copy")
+        kinds = [kind.strip() for kind in wanted.split(",") if kind.strip() in _LINKS]
+        return tuple(dict.fromkeys([*kinds, "copy"]))
+
+    @property
+    def group_shared(self) -> bool:
+        """Whether cache objects are shared with the group."""
+        return self.sections.get("cache", {}).get("shared") == "group"
+
+    @property
+    def default_remote(self) -> str | None:
+        """The remote that commands use unless an out names another."""
+        return self.sections.get("core", {}).get("remote")
+
+    @property
+    def remotes(self) -> Mapping[str, dict[str, str]]:
+        """The remotes by name, each with its settings."""
+        return {m["name"]: values for name, values in self.sections.items() if (m := _REMOTE.fullmatch(name))}
+
+    def remote_url(self, name: str | None) -> str | None:
+        """The location of a remote, without credentials."""
+        url = self.remotes.get(name or self.default_remote or "", {}).get("url")
+        return without_credentials(url) if url else None
+
+
+def load_config(root: Path, *, committed: bytes | None = None) -> DvcConfig:
+    """Return the configuration of the DVC root `root`.
+
+    `committed` stands in for `.dvc/config` on disk: the one of the branch that was left, while HEAD is
+    detached at a release.
+    """
+    own = root / ".dvc"
+    merged: Sections = {}
+    for path in (_system_folder() / "config", _global_folder() / "config"):
+        _merge(merged, _sections(_read(path), str(path)), path.parent)
+    _merge(merged, parse_config(_read(own / "config") if committed is None else committed), own)
+    _merge(merged, _sections(_read(own / "config.local"), ".dvc/config.local"), own)
+    return DvcConfig(root, merged)
+
+
+def parse_config(data: bytes) -> Sections:
+    """Return the sections of a `.dvc/config`; raises `Integrity` when it cannot be read."""
+    return _sections(data, ".dvc/config")
+
+
+def _sections(data: bytes, name: str) -> Sections:
+    parser = configparser.RawConfigParser(strict=False, comment_prefixes=("#", ";"), delimiters=("=",))
+    try:
+        parser.read_string(data.decode("utf-8-sig"))
+    except (configparser.Error, UnicodeDecodeError) as exc:
+        raise Integrity(f"{name} cannot be read: {str(exc).partition(chr(10))[0]}") from exc
+    return {
+        section.strip("'"): {key: value.strip().strip("\"'") for key, value in parser.items(section)}
+        for section in parser.sections()
+    }
+
+
+def _merge(into: Sections, level: Sections, folder: Path) -> None:
+    """Lay `level` over what is there; relative locations count from the folder of their file."""
+    for section, values in level.items():
+        resolved = dict(values)
+        if "url" in resolved and _is_relative(resolved["url"]):
+            resolved["url"] = os.path.normpath(folder / resolved["url"])
+        if section == "cache" and "dir" in resolved:
+            resolved["dir"] = os.path.normpath(folder / os.path.expanduser(resolved["dir"]))
+        for key in (
+            "keyfile",
+            "credentialpath",
+            "gdrive_service_account_json_file_path",
+            "cert_path",
+            "key_path",
+        ):
+            if key in resolved and not resolved[key].startswith("~"):
+                resolved[key] = os.path.normpath(folder / resolved[key])
+        into.setdefault(section, {}).update(resolved)
+
+
+def _is_relative(url: str) -> bool:
+    return "://" not in url and not url.startswith(("/", "~")) and not re.match(r"[A-Za-z]:[\\/]", url)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def _system_folder() -> Path:
+    import platformdirs
+
+    return Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir("dvc", "iterative"))
+
+
+def _global_folder() -> Path:
+    import platformdirs
+
+    return Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or platformdirs.user_config_dir("dvc", "iterative"))

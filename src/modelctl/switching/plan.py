@@ -1,0 +1,367 @@
+"""Planning a switch: from words to the commit, pointers and outs that it is about. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from modelctl.domain.paths import printable
+from modelctl.domain.pointers import Digest, Out
+from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.domain.snapshots import Model, Snapshot, check_layout, find_models
+from modelctl.errors import Integrity, NotFound, Refused, Usage
+from modelctl.stores.git import TreeChange
+from modelctl.switching.clone import Clone
+from modelctl.switching.history import Entry, Position, last_undoable, left_by_rollback
+from modelctl.switching.live import find_release, models_of_release
+from modelctl.switching.pointers import restore_pointers
+
+Mode = Literal["checkout", "models-only"]
+Verb = Literal["rollback", "deploy", "undo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for. `release` None means: the one before (rollback)."""
+
+    verb: Verb
+    words: tuple[str, ...] = ()
+    reason: str = ""
+    everything: bool = False
+    models_only: bool = False
+    commit: bool = False
+    accept_moved_tag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutStep:
+    """One out of the switch: what is there by the pointers (`old`) and what must be (`new`)."""
+
+    path: str
+    old: Out | None
+    new: Out | None
+
+    @property
+    def root(self) -> str:
+        """The DVC root that the out belongs to."""
+        out = self.new or self.old
+        return out.root if out else ""
+
+    @property
+    def digest(self) -> Digest | None:
+        """What must be there."""
+        return self.new.digest if self.new else None
+
+
+@dataclass(frozen=True, slots=True)
+class TextStep:
+    """One tracked file that a models-only switch rewrites; `new` None removes it."""
+
+    path: str
+    new: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a switch will do."""
+
+    request: Request
+    mode: Mode
+    source: Position
+    target: Position
+    release: Release | None
+    home: str | None
+    models: tuple[str, ...]
+    outs: tuple[OutStep, ...]
+    texts: tuple[TextStep, ...] = ()
+    tracked: tuple[TreeChange, ...] = ()
+    others: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    undoes: Entry | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        """What is made live, in a word."""
+        return self.release.label if self.release else (self.target.tag or self.target.commit[:12])
+
+
+def make_plan(clone: Clone, request: Request) -> Plan:
+    """Return what `request` means here; raises `NotFound`, `Usage`, `Refused` or `Integrity`."""
+    workspace = clone.workspace()
+    if request.verb == "undo":
+        return _plan_undo(clone, request, workspace)
+    release = choose_release(clone, request, workspace)
+    if request.models_only:
+        return _plan_models_only(clone, request, workspace, release.tag.commit, release)
+    return _plan_checkout(
+        clone, request, workspace, Position(release.tag.commit, None, release.tag.name), release
+    )
+
+
+def choose_release(clone: Clone, request: Request, workspace: Snapshot) -> Release:
+    """The release that is meant, be it named or "the one before"."""
+    words = request.words
+    names = {m.name for m in find_models(workspace, clone.settings)}
+    if words and not (len(words) == 1 and words[0] in names and request.verb == "rollback"):
+        return resolve_release(words, clone.releases, clone.tags)
+    if request.verb != "rollback":
+        raise Usage("which release?", hint="modelctl deploy v5")
+    return _previous(clone, workspace, words[0] if words else None)
+
+
+def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Release:
+    """The release that was live here before and is another one in content; else the next lower version.
+
+    Releases that a rollback has left since they were last made live are presumed bad and passed over,
+    so that a second bare rollback goes further back instead of oscillating.
+    """
+    models = [m for m in find_models(workspace, clone.settings) if model_name in {None, m.name, m.label}]
+    if not models:
+        raise NotFound("no model is live here", hint="modelctl rollback RELEASE")
+    live = find_release(clone, models[0])[0]
+    bad = left_by_rollback(clone.history)
+    by_tag = {release.tag.name: release for release in clone.releases}
+    by_tag |= {tag.name: Release(tag, None) for tag in clone.tags if tag.name not in by_tag}
+    names = [n for e in reversed(clone.history) if e.happened for n in (e.target.tag, e.source.tag) if n]
+    if live is not None:
+        names += [r.tag.name for r in _lower(clone, live)]
+    elif not names:
+        raise NotFound("the model here is of no release, so there is none before it", hint="modelctl list")
+    current = {out.content for model in models for out in model.outs}
+    for name in dict.fromkeys(names):
+        release = by_tag.get(name)
+        if release is None or name in bad or (live and name == live.tag.name):
+            continue
+        if live and live.version and release.version and release.version > live.version:
+            continue
+        if _is_other(clone, release, models[0], current):
+            return release
+    raise NotFound("there is no earlier release with another model", hint="modelctl list")
+
+
+def _lower(clone: Clone, live: Release) -> list[Release]:
+    same = [r for r in sort_releases(clone.releases) if r.model == live.model and r.version]
+    return [r for r in same if live.version and r.version and r.version < live.version]
+
+
+def _is_other(clone: Clone, release: Release, model: Model, current: set[tuple[str, Digest | None]]) -> bool:
+    """Whether a release can be read and has other bytes than those that are live."""
+    try:
+        models = models_of_release(clone, release)
+    except NotFound:
+        return False
+    mine = [m for m in models if m.name == model.name] or list(models)
+    return all(m.problem is None for m in mine) and {o.content for m in mine for o in m.outs} != current
+
+
+def _plan_checkout(
+    clone: Clone,
+    request: Request,
+    workspace: Snapshot,
+    target: Position,
+    release: Release | None,
+    undoes: Entry | None = None,
+) -> Plan:
+    head = clone.head.commit or ""
+    after = clone.catalog.snapshot(target.commit)
+    everything = request.everything
+    models = _target_models(clone, release, after, undoes, everything=everything)
+    old_outs, new_outs = _scope(clone, workspace, after, models, everything=everything)
+    _check_restorable(after, new_outs, models, release, everything=everything)
+    steps = _pair(old_outs, new_outs)
+    inside = {step.path for step in steps}
+    others = _other_models(clone, workspace, after, inside)
+    if others and not everything and undoes is None:
+        names = ", ".join(others)
+        label = release.label if release else target.commit[:12]
+        words = " ".join(request.words) or label
+        raise Refused(
+            f"going to {label} would take {names} back too",
+            hint=f"modelctl {request.verb} {words} --models-only   (only this model)   or --all   (the whole commit)",
+        )
+    tracked = tuple(clone.git.tree_changes(head, target.commit))
+    live = _live_tag(clone, workspace, models)
+    return Plan(
+        request=request,
+        mode="checkout",
+        source=Position(head, clone.head.branch, live),
+        target=target,
+        release=release,
+        home=clone.head.branch or clone.home or head,
+        models=tuple(model.label for model in models),
+        outs=steps,
+        tracked=tracked,
+        left=_left(workspace, after, inside),
+        undoes=undoes,
+        notes=_submodule_notes(tracked),
+    )
+
+
+def _plan_models_only(
+    clone: Clone,
+    request: Request,
+    workspace: Snapshot,
+    commit: str,
+    release: Release | None,
+    undoes: Entry | None = None,
+) -> Plan:
+    head = clone.head.commit or ""
+    after = clone.catalog.snapshot(commit)
+    models = _target_models(clone, release, after, undoes, everything=request.everything)
+    old_outs, new_outs = _scope(clone, workspace, after, models, everything=False)
+    _check_restorable(after, new_outs, models, release, everything=False)
+    texts, notes = restore_pointers(clone, workspace, after, old_outs, new_outs)
+    return Plan(
+        request=request,
+        mode="models-only",
+        source=Position(head, clone.head.branch, _live_tag(clone, workspace, models)),
+        target=Position(
+            head, clone.head.branch, release.tag.name if release else (undoes.source.tag if undoes else None)
+        ),
+        release=release,
+        home=clone.home,
+        models=tuple(model.label for model in models),
+        outs=_pair(old_outs, new_outs),
+        texts=tuple(TextStep(path, text) for path, text in sorted(texts.items())),
+        undoes=undoes,
+        notes=notes,
+    )
+
+
+def _plan_undo(clone: Clone, request: Request, workspace: Snapshot) -> Plan:
+    entry = last_undoable(clone.history)
+    if entry is None:
+        raise NotFound("there is no switch to undo", hint="modelctl history")
+    reason = request.reason or f"undo of {entry.verb} to {entry.target.tag or entry.target.commit[:12]}"
+    asked = replace(request, everything=entry.everything, reason=reason)
+    release = next((r for r in clone.releases if r.tag.name == entry.source.tag), None)
+    if entry.mode == "models-only":
+        asked = replace(asked, models_only=True, commit=request.commit or entry.committed is not None)
+        plan = _plan_models_only(clone, asked, workspace, entry.source.commit, None, entry)
+        return replace(plan, release=release)
+    at = clone.head
+    if at.commit != entry.target.commit or at.branch != entry.target.branch:
+        raise Refused(
+            "HEAD has moved since that switch, so there is nothing to take back",
+            hint=f"modelctl deploy {entry.source.tag}" if entry.source.tag else "modelctl history",
+        )
+    branch = entry.source.branch
+    if branch and clone.git.find_commit(branch) != entry.source.commit:
+        short = branch.removeprefix("refs/heads/")
+        raise Refused(
+            f"{short} has moved since that switch",
+            hint=f"git switch {short} && dvc checkout   (goes to where {short} is now)",
+        )
+    plan = _plan_checkout(clone, asked, workspace, entry.source, None, entry)
+    return replace(plan, release=release, home=None if branch else (clone.home or entry.home))
+
+
+def _target_models(
+    clone: Clone, release: Release | None, after: Snapshot, undoes: Entry | None, *, everything: bool
+) -> tuple[Model, ...]:
+    if undoes is not None:
+        found = find_models(after, clone.settings)
+        return tuple(m for m in found if m.label in undoes.models) or found
+    if everything and release is not None:
+        try:
+            return models_of_release(clone, release)
+        except NotFound:
+            return ()
+    if release is None:
+        return ()
+    models = models_of_release(clone, release)
+    if not models:
+        raise NotFound(
+            f"{release.tag.name} has no model: nothing that DVC tracks is a model there",
+            hint=f"modelctl rollback {release.tag.name} --all  (takes every DVC out of that commit)",
+        )
+    return models
+
+
+def _scope(
+    clone: Clone, before: Snapshot, after: Snapshot, models: tuple[Model, ...], *, everything: bool
+) -> tuple[list[Out], list[Out]]:
+    """The outs of both sides that the switch is about."""
+    if everything:
+        return _usable(before.outs), _usable(after.outs)
+    names = {(model.directory, model.name) for model in models}
+    current = find_models(before, clone.settings)
+    mine = [model for model in current if (model.directory, model.name) in names]
+    if not mine and len(current) <= 1:
+        mine = list(current)
+    new = {out.path: out for model in models for out in model.outs}
+    old = {out.path: out for model in mine for out in model.outs}
+    old |= {out.path: out for out in before.outs if out.path in new}
+    return _usable(old.values()), _usable(new.values())
+
+
+def _usable(outs: Iterable[Out]) -> list[Out]:
+    return [out for out in outs if out.unrestorable is None]
+
+
+def _check_restorable(
+    after: Snapshot, new: list[Out], models: tuple[Model, ...], release: Release | None, *, everything: bool
+) -> None:
+    """Refuse a release whose pointers cannot be read or say nothing that could be brought back."""
+    label = release.tag.name if release else after.commit[:12]
+    if everything:
+        if after.problems and not new:
+            raise Integrity(f"{label} is not readable: {after.problems[0].reason}")
+        if not new:
+            raise NotFound(f"{label} tracks nothing with DVC", hint="modelctl list")
+    for model in models:
+        if model.problem:
+            raise Integrity(f"{label} is not readable: {model.problem}", hint="modelctl list")
+        lost = [out for out in model.outs if out.digest is None and out.cached]
+        if lost and not everything:
+            raise NotFound(f"{label} cannot be restored: {lost[0].path} is declared without a hash")
+    check_layout(new)
+
+
+def _pair(old: Iterable[Out], new: Iterable[Out]) -> tuple[OutStep, ...]:
+    before = {out.path: out for out in old}
+    after = {out.path: out for out in new}
+    return tuple(
+        OutStep(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys())
+    )
+
+
+def _other_models(clone: Clone, before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
+    """The models beside the one that is meant whose pointers a full checkout would change."""
+    old = {m.label: _outside(m, inside) for m in find_models(before, clone.settings)}
+    new = {m.label: _outside(m, inside) for m in find_models(after, clone.settings)}
+    return tuple(
+        sorted(
+            printable(name)
+            for name in old.keys() | new.keys()
+            if old.get(name, set()) != new.get(name, set())
+        )
+    )
+
+
+def _outside(model: Model, inside: set[str]) -> set[tuple[str, Digest | None]]:
+    return {out.content for out in model.outs if out.path not in inside}
+
+
+def _left(before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
+    """The outs whose pointers change but which the switch does not bring along."""
+    old = {out.content for out in _usable(before.outs)}
+    return tuple(
+        sorted({o.path for o in _usable(after.outs) if o.path not in inside and o.content not in old})
+    )
+
+
+def _live_tag(clone: Clone, workspace: Snapshot, models: tuple[Model, ...]) -> str | None:
+    """The tag of the release that is live before the switch."""
+    names = {(model.directory, model.name) for model in models}
+    current = find_models(workspace, clone.settings)
+    mine = [m for m in current if (m.directory, m.name) in names] or list(current)
+    release = find_release(clone, mine[0])[0] if mine else None
+    return release.tag.name if release else None
+
+
+def _submodule_notes(tracked: Iterable[TreeChange]) -> tuple[str, ...]:
+    moved = [change.path for change in tracked if "160000" in {change.old_mode, change.new_mode}]
+    return tuple(f"submodule {path} is not switched: git submodule update {path}" for path in moved)

@@ -1,0 +1,203 @@
+"""What could go wrong is found before anything is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelctl.domain.paths import printable
+from modelctl.domain.pointers import Digest, Out
+from modelctl.errors import Integrity, ModelctlError, Refused
+from modelctl.stores import files
+from modelctl.stores.objects import Cache, compare_workspace, list_files
+from modelctl.switching.clone import Clone
+from modelctl.switching.plan import OutStep, Plan
+
+_MADE_BY_DVC = {"/config.local", "/tmp", "/cache", "/config.local/", "/plots", "/experiments"}
+
+
+def check_plan(clone: Clone, plan: Plan) -> tuple[OutStep, ...]:
+    """Raise when local state is in the way of `plan`; return the outs whose bytes are not live yet."""
+    _check_operation(clone)
+    _check_tag(clone, plan)
+    _check_tracked(clone, plan)
+    return tuple(step for step in plan.outs if _needs_switch(clone, plan, step))
+
+
+def check_space(clone: Clone, steps: Iterable[OutStep]) -> None:
+    """Raise `Refused` when the disk has less room than the missing objects and the copies may take."""
+    for cache, outs in _by_cache(clone, steps).items():
+        fetch = sum(out.size or 0 for out in outs if out.digest and cache.missing([out.digest]))
+        kinds = clone.config(outs[0].root).link_types
+        linked = {"hardlink", "symlink"} & set(kinds[:2]) or (kinds[0] == "reflink" and _reflinks(clone))
+        copies = 0 if linked else sum(out.size or 0 for out in outs)
+        folder = next(parent for parent in (cache.folder, *cache.folder.parents) if parent.exists())
+        for where, need in ((folder, fetch), (clone.git.top, copies)):
+            free = shutil.disk_usage(where).free
+            if need > free:
+                raise Refused(
+                    f"{where} has {format_bytes(free)} free and this needs {format_bytes(need)}",
+                    hint="free some space; modelctl touched nothing",
+                )
+
+
+def note_tag(clone: Clone, plan: Plan) -> None:
+    """Remember which object a tag was when it was used here."""
+    if plan.release is not None:
+        seen = _seen_tags(clone) | {plan.release.tag.name: plan.release.tag.object}
+        files.write_durably(clone.state / "tags.json", json.dumps(seen, indent=0).encode())
+
+
+def is_made_by_dvc(path: Path) -> bool:
+    """Whether the file is a `.dvc/.gitignore` as DVC writes it by itself, with nothing of the user's."""
+    if path.name != ".gitignore" or path.parent.name != ".dvc" or not path.is_file():
+        return False
+    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    return all(line in _MADE_BY_DVC for line in lines)
+
+
+def format_bytes(count: float) -> str:
+    """A size for people: `1.2 MB`, with powers of ten."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _check_operation(clone: Clone) -> None:
+    if found := clone.git.operation():
+        raise Refused(f"{found[0]} is in progress", hint=f"finish it, or: {found[1]}")
+
+
+def _check_tag(clone: Clone, plan: Plan) -> None:
+    tag = plan.release.tag if plan.release else None
+    if tag is None or plan.request.accept_moved_tag:
+        return
+    seen = _seen_tags(clone).get(tag.name)
+    if seen is not None and seen != tag.object:
+        raise Refused(
+            f"the tag {tag.name} was moved since it was last used here ({seen[:12]} → {tag.object[:12]})",
+            hint=f"git show {tag.name}; if it may be: modelctl {plan.request.verb} {tag.name} --accept-moved-tag",
+        )
+
+
+def _seen_tags(clone: Clone) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((clone.state / "tags.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _check_tracked(clone: Clone, plan: Plan) -> None:
+    """Refuse when a tracked file that the switch writes has changes, or an untracked one is in its place."""
+    touched = {change.path for change in plan.tracked} | {text.path for text in plan.texts}
+    pointers = {out.pointer for step in plan.outs for out in (step.old, step.new) if out}
+    status = clone.git.status()
+    dirty = {entry.path for entry in status if not is_made_by_dvc(clone.git.top / entry.path)}
+    if changed := sorted(dirty & (touched | pointers)):
+        shown = ", ".join(printable(path) for path in changed[:5]) + (" ..." if len(changed) > 5 else "")
+        raise Refused(f"local changes are in the way: {shown}", hint="git stash, or git commit, and again")
+    replaced = {step.path for step in plan.outs if step.old is not None}
+    added = [change.path for change in plan.tracked if change.old_mode == "000000"]
+    for path in [*added, *(text.path for text in plan.texts if text.new is not None)]:
+        here = clone.git.top / path
+        if path in added and os.path.lexists(here) and path not in replaced and not is_made_by_dvc(here):
+            if not any(path.startswith(out + "/") for out in replaced):
+                raise Refused(
+                    f"the untracked file {printable(path)} is in the way",
+                    hint=f"move it away: mv {path} {path}.mine",
+                )
+
+
+def _needs_switch(clone: Clone, plan: Plan, step: OutStep) -> bool:
+    """Whether the bytes at the step's path must change; raises `Refused` when that would lose something."""
+    path = clone.git.top / step.path
+    _check_way(clone, step.path)
+    _check_untracked_at(clone, plan, step)
+    cache = clone.cache(step.root)
+    if step.new is None and not os.path.lexists(path):
+        return False
+    if step.digest is not None and not compare_workspace(cache, path, step.digest, shown=step.path):
+        return False
+    if lost := _unsaved(clone, cache, path, step):
+        shown = ", ".join(printable(name) for name in lost[:5]) + (" ..." if len(lost) > 5 else "")
+        raise Refused(
+            f"{shown} {'has' if len(lost) == 1 else 'have'} changes that are in no cache",
+            hint=f"keep them: mv {step.path} {step.path}.mine",
+        )
+    return True
+
+
+def _check_way(clone: Clone, path: str) -> None:
+    """Refuse a symlink among the folders that lead to an out: it could lead anywhere."""
+    folder = clone.git.top
+    for part in path.split("/")[:-1]:
+        folder = folder / part
+        if folder.is_symlink():
+            raise Integrity(
+                f"{printable(path)} is reached through the symlink {folder.relative_to(clone.git.top)}"
+            )
+
+
+def _check_untracked_at(clone: Clone, plan: Plan, step: OutStep) -> None:
+    """Refuse an out that the target commit also has as a tracked file."""
+    if step.new is None or plan.mode != "checkout":
+        return
+    if clone.catalog.objects.read(f"{plan.target.commit}:{step.path}") is not None:
+        raise Integrity(
+            f"{printable(step.path)} is tracked by Git and by DVC at {plan.label}",
+            hint=f"git rm --cached {step.path}   in a new commit",
+        )
+
+
+def _unsaved(clone: Clone, cache: Cache, path: Path, step: OutStep) -> list[str]:
+    """The files at the step's path whose bytes exist nowhere else."""
+    if not os.path.lexists(path):
+        return []
+    if step.old is not None and step.old.digest is not None:
+        candidates = list(compare_workspace(cache, path, step.old.digest, shown=step.path).unsaved)
+    elif path.is_dir() and not path.is_symlink():
+        candidates = [f"{step.path}/{name}" for name in list_files(path)]
+    else:
+        candidates = [step.path]
+    if candidates == [step.path] and path.is_dir() and not path.is_symlink():
+        candidates = [f"{step.path}/{name}" for name in list_files(path)]
+    return [name for name in candidates if not _is_saved(clone, cache, clone.git.top / name)]
+
+
+def _is_saved(clone: Clone, cache: Cache, path: Path) -> bool:
+    """Whether the cache holds the bytes of the file at `path`."""
+    if path.is_symlink():
+        return path.resolve().is_relative_to(cache.folder.resolve())
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return path.is_file()
+        md5 = clone.known.md5(path)
+    except OSError as exc:
+        raise ModelctlError(f"cannot read {exc.filename}") from exc
+    return any(cache.is_sound(Digest(md5, legacy=legacy)) for legacy in (False, True))
+
+
+def _by_cache(clone: Clone, steps: Iterable[OutStep]) -> dict[Cache, list[Out]]:
+    found: dict[Cache, list[Out]] = {}
+    for step in steps:
+        if step.new is not None:
+            found.setdefault(clone.cache(step.root), []).append(step.new)
+    return found
+
+
+def _reflinks(clone: Clone) -> bool:
+    """Whether the file system of the workspace can share blocks between files."""
+    clone.state.mkdir(parents=True, exist_ok=True)
+    probe = clone.state / f"probe.{os.getpid()}"
+    try:
+        probe.write_bytes(b"\0" * 4096)
+        return files.link("reflink", probe, probe.with_suffix(".copy"))
+    finally:
+        probe.unlink(missing_ok=True)
+        probe.with_suffix(".copy").unlink(missing_ok=True)
