@@ -108,7 +108,9 @@ class Repository:
     def verify(self, release: str | None = None, *, remote: bool = False) -> VerifyResult:
         """Hash a release's content (every release's, without a name) against its pointers."""
         with self._open() as clone:
-            return verify(clone, words=_words(release) if release else (), remote=remote)
+            return verify(
+                clone, words=_words(release) if release else (), everything=release is None, remote=remote
+            )
 
     def path(self, release: str, model: str | None = None) -> Path:
         """The path of a read-only copy of a release's model, to load without switching anything."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelctl.domain.pointers import Out
 from modelctl.domain.releases import Release, resolve_release, sort_releases
-from modelctl.errors import Integrity, Usage
+from modelctl.errors import Integrity, NotFound, Unavailable, Usage
 from modelctl.switching.acquire import Progress, acquire
 from modelctl.switching.clone import Clone
 from modelctl.switching.live import models_of_release
@@ -14,20 +14,26 @@ from modelctl.switching.live import models_of_release
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedRelease:
-    """One release whose objects are all here now, and what had to be fetched for it."""
+    """One release: what had to be fetched for it, and why it could not be had whole (`error`, else empty)."""
 
     release: str
     tag: str
     objects: int
     bytes: int
-    set_aside: tuple[str, ...]
+    set_aside: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The releases that can be rolled back to without the network now."""
+    """The releases; those without an error can be rolled back to without the network now."""
 
     releases: tuple[FetchedRelease, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every release is here."""
+        return not any(release.error for release in self.releases)
 
 
 def fetch(
@@ -35,8 +41,8 @@ def fetch(
 ) -> FetchResult:
     """Bring the objects of `releases`, or of the `last` N of each model, into the cache, verified.
 
-    The workspace is not touched. Raises `Unavailable` or `Integrity` at the first release that cannot
-    be had whole; what was fetched before stays.
+    The workspace is not touched. A release that cannot be had whole does not keep the others from
+    coming: its row says why.
     """
     if bool(releases) == (last is not None):
         raise Usage("name releases, or say --last N", hint="modelctl fetch --last 3")
@@ -48,8 +54,13 @@ def fetch(
 
 
 def _fetch(clone: Clone, release: Release, progress: Progress | None) -> FetchedRelease:
-    outs = restorable_outs(clone, release)
-    done = acquire(clone, outs, commit=release.tag.commit, progress=progress)
+    try:
+        outs = restorable_outs(clone, release)
+        done = acquire(clone, outs, commit=release.tag.commit, progress=progress)
+    except (Unavailable, Integrity, NotFound) as exc:
+        return FetchedRelease(
+            release=release.label, tag=release.tag.name, objects=0, bytes=0, error=exc.message
+        )
     return FetchedRelease(
         release=release.label,
         tag=release.tag.name,

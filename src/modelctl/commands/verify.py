@@ -13,11 +13,12 @@ from modelctl.domain.bindings import parse_binding
 from modelctl.domain.manifests import parse_manifest
 from modelctl.domain.pointers import Digest, Out
 from modelctl.domain.releases import Release, resolve_release, sort_releases
-from modelctl.errors import ModelctlError
+from modelctl.errors import ModelctlError, NotFound
 from modelctl.stores.files import hash_file
 from modelctl.switching.acquire import Progress
 from modelctl.switching.clone import Clone
 from modelctl.switching.digests import sha256_of
+from modelctl.switching.live import find_live
 
 Verdict = Literal["ok", "incomplete", "corrupt", "not restorable"]
 
@@ -61,21 +62,30 @@ def verify(
     remote: bool = False,
     progress: Progress | None = None,
 ) -> VerifyResult:
-    """Hash the objects of a release (of all with `everything`; else of the live ones' newest) and compare.
+    """Hash the objects of a release (of all with `everything`; without words, of what is live) and compare.
 
     Every byte is read again: nothing that was known before is believed. Raises `Unavailable` when the
     remote cannot be asked.
     """
-    if everything or not words:
+    if everything:
         wanted = sort_releases(clone.releases)
-    else:
+    elif words:
         wanted = [resolve_release(words, clone.releases, clone.tags)]
+    else:
+        wanted = _live(clone)
     found = []
     for release in wanted:
         if progress:
             progress(f"verifying {release.tag.name}")
         found.append(_verify(clone, release, remote=remote))
     return VerifyResult("remote" if remote else "cache", tuple(found))
+
+
+def _live(clone: Clone) -> list[Release]:
+    live = find_live(clone, clone.workspace(), check_bytes=False)
+    if wanted := [item.release for item in live if item.release]:
+        return wanted
+    raise NotFound("the model here is of no release", hint="modelctl verify --all")
 
 
 def _verify(clone: Clone, release: Release, *, remote: bool) -> VerifiedRelease:

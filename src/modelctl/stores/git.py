@@ -151,6 +151,15 @@ class Git:
         data = self.run("hash-object", "--stdin-paths", stdin=os.fsencode(path) + b"\n")
         return data.decode().strip()
 
+    def has_content_of(self, path: str) -> bool:
+        """Whether Git holds what the file `path` of the working tree holds now, so that it cannot be lost."""
+        return (self.top / path).is_file() and self.succeeds("cat-file", "-e", self.blob_of(path))
+
+    def store(self, data: bytes) -> str:
+        """Put a text into Git's object store and return its name."""
+        with faults.point("git.store"):
+            return self.run("hash-object", "-w", "--stdin", stdin=data).decode().strip()
+
     def untracked_among(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that Git shows as untracked: neither tracked nor ignored."""
         wanted = [path for path in paths if (self.top / path).exists() or (self.top / path).is_symlink()]

@@ -213,10 +213,11 @@ def _plan_models_only(
     old_outs, new_outs = _scope(clone, workspace, after, models, everything=False)
     _check_restorable(after, new_outs, models, release, everything=False)
     texts, notes = restore_pointers(clone, workspace, after, old_outs, new_outs)
+    live = _live_tag(clone, workspace, models)
     return Plan(
         request=request,
         mode="models-only",
-        source=Position(head, clone.head.branch, _live_tag(clone, workspace, models)),
+        source=Position(_pointers_of(clone, models, workspace, live), clone.head.branch, live),
         target=Position(
             head, clone.head.branch, release.tag.name if release else (undoes.source.tag if undoes else None)
         ),
@@ -360,6 +361,19 @@ def _live_tag(clone: Clone, workspace: Snapshot, models: tuple[Model, ...]) -> s
     mine = [m for m in current if (m.directory, m.name) in names] or list(current)
     release = find_release(clone, mine[0])[0] if mine else None
     return release.tag.name if release else None
+
+
+def _pointers_of(clone: Clone, models: tuple[Model, ...], workspace: Snapshot, live: str | None) -> str:
+    """The commit whose pointers the workspace has: HEAD, or that of the release that is live uncommitted."""
+    head = clone.head.commit or ""
+    paths = {out.path for model in models for out in model.outs}
+    if _contents(workspace, paths) == _contents(clone.catalog.snapshot(head), paths):
+        return head
+    return next((tag.commit for tag in clone.tags if tag.name == live), head)
+
+
+def _contents(snapshot: Snapshot, paths: set[str]) -> set[tuple[str, Digest | None]]:
+    return {out.content for out in snapshot.outs if out.path in paths}
 
 
 def _submodule_notes(tracked: Iterable[TreeChange]) -> tuple[str, ...]:

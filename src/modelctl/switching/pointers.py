@@ -61,7 +61,8 @@ def _span(data: bytes, name: str, path: str) -> tuple[int, int]:
     if root is None or not isinstance(stages, yaml.MappingNode):
         raise Integrity(f"{path} has no stages")
     lines = data.splitlines(keepends=True)
-    starts = [key.start_mark.line for key, _ in stages.value] + [_end_line(root, stages, len(lines))]
+    starts = [key.start_mark.line for key, _ in stages.value]
+    starts.append(_end_line(root.value, stages, len(lines)))
     for position, (key, _) in enumerate(stages.value):
         if key.value == name:
             before = sum(map(len, lines[: starts[position]]))
@@ -69,9 +70,9 @@ def _span(data: bytes, name: str, path: str) -> tuple[int, int]:
     raise Refused(f"{path} has no stage {name} there", hint="leave out --models-only")
 
 
-def _end_line(root: yaml.MappingNode, stages: yaml.MappingNode, total: int) -> int:
+def _end_line(document: list[tuple[yaml.Node, yaml.Node]], stages: yaml.MappingNode, total: int) -> int:
     """The line where the stages end: that of the next key of the document, or its end."""
-    following = [key.start_mark.line for key, _ in root.value if key.start_mark.line > stages.start_mark.line]
+    following = [key.start_mark.line for key, _ in document if key.start_mark.line > stages.start_mark.line]
     return min(following, default=total)
 
 

@@ -99,6 +99,8 @@ def _check_tracked(clone: Clone, plan: Plan) -> None:
     pointers = {out.pointer for step in plan.outs for out in (step.old, step.new) if out}
     status = clone.git.status()
     dirty = {entry.path for entry in status if not is_made_by_dvc(clone.git.top / entry.path)}
+    if plan.mode == "models-only":
+        dirty = {path for path in dirty if not clone.git.has_content_of(path)}
     if changed := sorted(dirty & (touched | pointers)):
         shown = ", ".join(printable(path) for path in changed[:5]) + (" ..." if len(changed) > 5 else "")
         raise Refused(f"local changes are in the way: {shown}", hint="git stash, or git commit, and again")

@@ -159,6 +159,7 @@ def _stage(clone: Clone, plan: Plan, steps: tuple[OutStep, ...], folder: Path) -
         slot = folder / f"text{n}"
         live = clone.git.top / text.path
         if text.new is not None:
+            clone.git.store(text.new)
             files.write_durably(slot, text.new)
         new = files.identity(slot)
         swaps.append(Swap(text.path, str(slot), files.identity(live), new, early=True))
