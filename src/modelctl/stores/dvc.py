@@ -112,6 +112,7 @@ class Remote:
                 on_error=note,
                 verify=False,
                 hardlink=False,
+                check_exists=False,
                 batch_size=target.fs.jobs,
             )
         return failed

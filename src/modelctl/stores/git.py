@@ -111,6 +111,8 @@ class Git:
                 part.decode("utf-8", "replace") for part in line.split(b"\0")
             )
             commit = {("commit", ""): oid, ("tag", "commit"): peeled}.get((kind, peeled_kind))
+            if peeled_kind == "tag":
+                commit = self.find_commit(ref)
             if commit:
                 who = tagger or author
                 tags.append(

@@ -25,12 +25,14 @@ _SUBMODULE = "160000"
 
 def switch_forward(git: Git, intent: Intent, folder: Path) -> None:
     """Do the switch: outs that are replaced or go, then Git, then outs that come."""
-    for swap in (swap for swap in intent.swaps if swap.early):
-        settle_swap(git.top, swap, forward=True)
-    if intent.entry.mode == "checkout":
-        checkout(git, intent.entry.source, intent.entry.target, folder)
-    for swap in (swap for swap in intent.swaps if not swap.early):
-        settle_swap(git.top, swap, forward=True)
+    is_checkout = intent.entry.mode == "checkout"
+    with _index_lock(git, folder) if is_checkout else contextlib.nullcontext():
+        for swap in (swap for swap in intent.swaps if swap.early):
+            settle_swap(git.top, swap, forward=True)
+        if is_checkout:
+            checkout(git, intent.entry.source, intent.entry.target, folder)
+        for swap in (swap for swap in intent.swaps if not swap.early):
+            settle_swap(git.top, swap, forward=True)
 
 
 def switch_back(git: Git, intent: Intent, folder: Path) -> None:
@@ -74,25 +76,23 @@ def settle_swap(top: Path, swap: Swap, *, forward: bool) -> None:
 def checkout(git: Git, source: Position, target: Position, folder: Path) -> None:
     """Bring tracked files, index and HEAD from `source` to `target`.
 
-    Git works on a copy of the index while the real one is locked by the usual `index.lock`, so no other
-    Git command can come in between, and a lock that a crash leaves is known as ours by its inode.
+    Git works on a copy of the index; the caller holds the real one's lock.
     """
-    with _index_lock(git, folder):
-        if source.commit != target.commit:
-            own = folder / "index"
-            _copy_index(git, own)
-            _clear_made_by_dvc(git, git.tree_changes(source.commit, target.commit), own)
-            with faults.point("git.tree"):
-                git.run(
-                    "read-tree", "-m", "-u", "--exclude-per-directory=.gitignore", source.commit, target.commit,
-                    env={"GIT_INDEX_FILE": str(own)},
-                )  # fmt: skip
-            _sync_tracked(git, git.tree_changes(source.commit, target.commit))
-        _move_head(git, target, f"modelctl: moving from {_name(source)} to {_name(target)}")
-        if source.commit != target.commit:
-            with faults.point("git.index"):
-                os.replace(folder / "index", git.git_dir / "index")
-            files.sync_folder(git.git_dir)
+    if source.commit != target.commit:
+        own = folder / "index"
+        _copy_index(git, own)
+        _clear_made_by_dvc(git, git.tree_changes(source.commit, target.commit), own)
+        with faults.point("git.tree"):
+            git.run(
+                "read-tree", "-m", "-u", "--exclude-per-directory=.gitignore", source.commit, target.commit,
+                env={"GIT_INDEX_FILE": str(own)},
+            )  # fmt: skip
+        _sync_tracked(git, git.tree_changes(source.commit, target.commit))
+    _move_head(git, target, f"modelctl: moving from {_name(source)} to {_name(target)}")
+    if source.commit != target.commit:
+        with faults.point("git.index"):
+            os.replace(folder / "index", git.git_dir / "index")
+        files.sync_folder(git.git_dir)
 
 
 def restore_checkout(git: Git, source: Position, target: Position, folder: Path) -> None:
@@ -139,6 +139,10 @@ def _move_head(git: Git, target: Position, message: str) -> None:
 
 @contextlib.contextmanager
 def _index_lock(git: Git, folder: Path) -> Iterator[None]:
+    """Keep other Git commands out by the `index.lock` that they take themselves.
+
+    It is a hard link of a file of ours, so that one that a crash leaves is known as ours by its inode.
+    """
     own, lock = folder / "index.owner", git.git_dir / "index.lock"
     own.touch()
     try:

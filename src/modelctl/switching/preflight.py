@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelctl.domain.paths import printable
 from modelctl.domain.pointers import Digest, Out
-from modelctl.errors import Integrity, ModelctlError, Refused
+from modelctl.errors import Integrity, Locked, ModelctlError, Refused
 from modelctl.stores import files
 from modelctl.stores.objects import Cache, compare_workspace, list_files
 from modelctl.switching.clone import Clone
@@ -69,6 +69,8 @@ def format_bytes(count: float) -> str:
 
 
 def _check_operation(clone: Clone) -> None:
+    if (clone.git.git_dir / "index.lock").exists():
+        raise Locked("another git command is at work (index.lock)", hint="try again when it is done")
     if found := clone.git.operation():
         raise Refused(f"{found[0]} is in progress", hint=f"finish it, or: {found[1]}")
 
