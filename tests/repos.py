@@ -53,9 +53,7 @@ class Repo:
         return done.out
 
     def try_dvc(self, *args: str) -> Run:
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *args], cwd=self.path, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-m", "dvc", *args], cwd=self.path, capture_output=True, text=True)
         return Run(done.returncode, done.stdout, done.stderr)
 
     def modelctl(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> Run:

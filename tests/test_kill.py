@@ -34,9 +34,7 @@ def prepare(repo: Repo, mode: str) -> None:
 def points_of(repo: Repo, mode: str, tmp_path: Path) -> list[str]:
     """The fault points that a whole run of the command passes, in order."""
     trace = tmp_path / "trace"
-    done = repo.modelctl(
-        *MODES[mode], env={"MODELCTL_FAULT": "none:none", "MODELCTL_FAULT_TRACE": str(trace)}
-    )
+    done = repo.modelctl(*MODES[mode], env={"MODELCTL_FAULT": "none:none", "MODELCTL_FAULT_TRACE": str(trace)})
     assert done.code == 0, done.err
     return [line for line in trace.read_text().split() if line.split(":")[0] not in READS]
 

@@ -24,9 +24,7 @@ def state(repo: Repo) -> tuple[object, ...]:
     return (repo.head(), repo.branch(), repo.tree(), repo.git("status", "--porcelain"), repo.cached())
 
 
-def refused(
-    repo: Repo, error: type[modelctl.ModelctlError], *args: str, **options: object
-) -> modelctl.ModelctlError:
+def refused(repo: Repo, error: type[modelctl.ModelctlError], *args: str, **options: object) -> modelctl.ModelctlError:
     """Assert that a rollback raises `error` and changes nothing; returns what it said."""
     before = state(repo)
     with pytest.raises(error) as caught:
@@ -288,7 +286,7 @@ def test_read_only_models_folder_changes_nothing(repo: Repo) -> None:
     """With a folder that cannot be written the switch takes itself back and says what failed."""
     if os.geteuid() == 0:
         blocked = repo.path / "models"
-        os.system(f"chattr +i {blocked} 2>/dev/null")  # noqa: S605
+        os.system(f"chattr +i {blocked} 2>/dev/null")
         try:
             (blocked / "probe").touch()
             (blocked / "probe").unlink()
@@ -302,7 +300,7 @@ def test_read_only_models_folder_changes_nothing(repo: Repo) -> None:
         with pytest.raises((OSError, modelctl.ModelctlError)):
             modelctl.Repository(repo.path).rollback("v1")
     finally:
-        os.system(f"chattr -i {repo.path}/models 2>/dev/null")  # noqa: S605
+        os.system(f"chattr -i {repo.path}/models 2>/dev/null")
         (repo.path / "models").chmod(0o755)
     assert repo.tree() == before
     assert live(repo) == "v3"

@@ -26,9 +26,11 @@ from modelctl.switching.plan import Request, Verb
 
 
 class SwitchOptions(TypedDict, total=False):
-    """What a switch may be told: why; every out of the commit (`everything`) or pointers alone
-    (`models_only`, then `commit`); to take a tag that was moved; to plan only; how many seconds to wait
-    for another process."""
+    """What a switch may be told.
+
+    Why (`reason`); to take every out of the commit (`everything`) or the pointers alone (`models_only`, then
+    `commit`); to take a tag that was moved; to plan only; how many seconds to wait for another process.
+    """
 
     reason: str
     everything: bool
@@ -108,9 +110,7 @@ class Repository:
     def verify(self, release: str | None = None, *, remote: bool = False) -> VerifyResult:
         """Hash a release's content (every release's, without a name) against its pointers."""
         with self._open() as clone:
-            return verify(
-                clone, words=_words(release) if release else (), everything=release is None, remote=remote
-            )
+            return verify(clone, words=_words(release) if release else (), everything=release is None, remote=remote)
 
     def path(self, release: str, model: str | None = None) -> Path:
         """The path of a read-only copy of a release's model, to load without switching anything."""

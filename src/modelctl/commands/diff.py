@@ -78,15 +78,11 @@ def diff(clone: Clone, *, old: tuple[str, ...], new: tuple[str, ...] | None = No
         params=_values(params),
         dependencies=_dependencies(first, second),
         unavailable={before.label: metrics[0].unavailable, label: metrics[1].unavailable},
-        problems=tuple(
-            f"{problem.path}: {problem.reason}" for problem in (*first.problems, *second.problems)
-        ),
+        problems=tuple(f"{problem.path}: {problem.reason}" for problem in (*first.problems, *second.problems)),
     )
 
 
-def _changes(
-    clone: Clone, first: Snapshot, second: Snapshot
-) -> tuple[tuple[OutChange, ...], tuple[OutChange, ...]]:
+def _changes(clone: Clone, first: Snapshot, second: Snapshot) -> tuple[tuple[OutChange, ...], tuple[OutChange, ...]]:
     names: dict[str, str] = {}
     for side in (first, second):
         names |= {out.path: model.label for model in find_models(side, clone.settings) for out in model.outs}

@@ -46,9 +46,7 @@ def fetch(
     """
     if bool(releases) == (last is not None):
         raise Usage("name releases, or say --last N", hint="modelctl fetch --last 3")
-    wanted = [resolve_release((word,), clone.releases, clone.tags) for word in releases] or _last(
-        clone, last or 0
-    )
+    wanted = [resolve_release((word,), clone.releases, clone.tags) for word in releases] or _last(clone, last or 0)
     with clone.lock(wait=60):
         return FetchResult(tuple(_fetch(clone, release, progress) for release in wanted))
 
@@ -58,9 +56,7 @@ def _fetch(clone: Clone, release: Release, progress: Progress | None) -> Fetched
         outs = restorable_outs(clone, release)
         done = acquire(clone, outs, commit=release.tag.commit, progress=progress)
     except (Unavailable, Integrity, NotFound) as exc:
-        return FetchedRelease(
-            release=release.label, tag=release.tag.name, objects=0, bytes=0, error=exc.message
-        )
+        return FetchedRelease(release=release.label, tag=release.tag.name, objects=0, bytes=0, error=exc.message)
     return FetchedRelease(
         release=release.label,
         tag=release.tag.name,

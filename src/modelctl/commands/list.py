@@ -92,9 +92,7 @@ def describe_release(
         live=(live or {}).get(release.tag.name, ""),
         bytes=holding.state,
         why=holding.why,
-        remote=_remote_state(clone, models)
-        if remote and holding.state not in {"not readable", "in git"}
-        else None,
+        remote=_remote_state(clone, models) if remote and holding.state not in {"not readable", "in git"} else None,
     )
 
 

@@ -70,9 +70,7 @@ def _export(clone: Clone, out: Out) -> Path:
     building = folder.with_name(f"{out.digest.oid}.{os.getpid()}.tmp")
     files.remove_tree(building)
     (building / out.path).parent.mkdir(parents=True)
-    build_out(
-        clone.cache(out.root), out.digest, building / out.path, ("reflink", "copy"), executable=out.executable
-    )
+    build_out(clone.cache(out.root), out.digest, building / out.path, ("reflink", "copy"), executable=out.executable)
     _protect(building / out.path)
     if folder.exists():
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -57,13 +57,13 @@ def release(
         chosen = _choose_model(clone, model, number)
         _check_committed(clone, chosen)
         _check_bytes(clone, chosen)
-        tag = format_tag(model or _tag_model(clone, chosen), number, clone.settings.tag_formats)
+        tag = format_tag(model or chosen[0].name, number, clone.settings.tag_formats)
         if parse_tag(tag, clone.settings.tag_formats) is None or not clone.git.is_valid_tag(tag):
             raise Usage(f"{tag} is no name for a release tag", hint="modelctl release v5")
         existed = _check_new(clone, tag)
         outs = [out for m in chosen for out in m.outs if out.unrestorable is None]
         pushed, proved = _push_objects(clone, outs, progress)
-        binding = _bind(clone, model or _tag_model(clone, chosen), number, outs)
+        binding = _bind(clone, model or chosen[0].name, number, outs)
         text = f"{message.strip() or f'Release {tag}'}\n\n{format_binding(binding)}\n"
         remote = _git_remote(clone)
         _publish(clone, tag, text, remote, existed=existed)
@@ -110,11 +110,6 @@ def _choose_model(clone: Clone, name: str | None, number: Version) -> tuple[Mode
     return chosen
 
 
-def _tag_model(clone: Clone, models: tuple[Model, ...]) -> str:
-    """The name that tags of this model have had so far, else the model's own."""
-    return models[0].name
-
-
 def _head(clone: Clone) -> Snapshot:
     if clone.head.commit is None:
         raise NotFound("this repository has no commit yet", hint="git commit -m 'first commit'")
@@ -131,9 +126,7 @@ def _check_committed(clone: Clone, models: tuple[Model, ...]) -> None:
             hint=f"git add {changed[0]} && git commit -m 'New model'",
         )
     workspace = {out.path for model in find_models(clone.workspace(), clone.settings) for out in model.outs}
-    if new := sorted(
-        workspace - {out.path for model in models for out in model.outs} - _others(clone, models)
-    ):
+    if new := sorted(workspace - {out.path for model in models for out in model.outs} - _others(clone, models)):
         raise Refused(f"the pointer of {new[0]} is not committed", hint="git add and git commit it first")
 
 
@@ -150,9 +143,7 @@ def _check_bytes(clone: Clone, models: tuple[Model, ...]) -> None:
         path = clone.git.top / out.path
         difference = compare_workspace(clone.caches(out), path, out.digest, shown=out.path)
         if difference.missing and not difference.unsaved:
-            raise Refused(
-                f"{difference.missing[0]} is not in the workspace", hint=f"dvc checkout {out.pointer}"
-            )
+            raise Refused(f"{difference.missing[0]} is not in the workspace", hint=f"dvc checkout {out.pointer}")
         if difference:
             raise Refused(
                 f"{difference.unsaved[0]} differs from its pointer {out.pointer}",
@@ -164,9 +155,7 @@ def _check_new(clone: Clone, tag: str) -> bool:
     """Whether the tag is here already, at HEAD, from an earlier attempt; raises `Refused` when it is another's."""
     here = next((t for t in clone.tags if t.name == tag), None)
     if here is not None and here.commit != clone.head.commit:
-        raise Refused(
-            f"{tag} exists already, at {here.commit[:12]}", hint="modelctl release with the next version"
-        )
+        raise Refused(f"{tag} exists already, at {here.commit[:12]}", hint="modelctl release with the next version")
     return here is not None
 
 
@@ -180,9 +169,7 @@ def _push_objects(clone: Clone, outs: list[Out], progress: Progress | None) -> t
     for (root, name), digests in objects_by_remote(clone, outs).items():
         cache = clone.cache(root)
         if bad := [digest for digest in digests if not cache.is_sound(digest)]:
-            raise Integrity(
-                f"the cached object {bad[0].oid} does not hold what its name says", hint="modelctl verify"
-            )
+            raise Integrity(f"the cached object {bad[0].oid} does not hold what its name says", hint="modelctl verify")
         with dvc.open_remote(clone.config(root), name) as remote:
             sizes = remote.sizes(digests)
             absent = [d for d in digests if sizes[d] != cache.path(d).stat().st_size]
@@ -215,9 +202,7 @@ def _adopt_from_workspace(clone: Clone, outs: list[Out]) -> None:
                 if not cache.has(file):
                     cache.adopt(here / name, file)
         elif out.digest.is_dir:
-            raise Unavailable(
-                f"the manifest of {out.path} is not in the cache", hint=f"dvc commit {out.pointer}"
-            )
+            raise Unavailable(f"the manifest of {out.path} is not in the cache", hint=f"dvc commit {out.pointer}")
 
 
 def _bind(clone: Clone, model: str, number: Version, outs: list[Out]) -> Binding:
@@ -238,9 +223,7 @@ def _git_remote(clone: Clone) -> str | None:
     names = clone.git.remotes()
     wanted = clone.settings.git_remote
     if wanted is not None and wanted not in names:
-        raise NotFound(
-            f"the Git remote {wanted} of the settings does not exist", hint=f"git remote add {wanted} URL"
-        )
+        raise NotFound(f"the Git remote {wanted} of the settings does not exist", hint=f"git remote add {wanted} URL")
     return wanted or ("origin" if "origin" in names else names[0] if names else None)
 
 

@@ -75,8 +75,7 @@ def show(clone: Clone, *, words: tuple[str, ...]) -> ShowResult:
                 command=stage.command,
                 params=dict(stage.params),
                 dependencies=tuple(
-                    {"path": d.path, "md5": d.digest.oid if d.digest else None, "size": d.size}
-                    for d in stage.deps
+                    {"path": d.path, "md5": d.digest.oid if d.digest else None, "size": d.size} for d in stage.deps
                 ),
             )
             for stage in stages.values()

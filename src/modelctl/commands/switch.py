@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from modelctl.errors import Usage
 from modelctl.switching.acquire import Acquired, Progress
 from modelctl.switching.clone import Clone
-from modelctl.switching.holdings import find_holding
 from modelctl.switching.history import Entry
-from modelctl.switching.live import models_of_release
-from modelctl.switching.plan import OutStep, Plan, Request
-from modelctl.switching.transaction import preview, switch
+from modelctl.switching.plan import OutStep, Request
+from modelctl.switching.transaction import Switched, preview, switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +70,8 @@ def run_switch(
     _check_options(request)
     if dry_run:
         plan, steps = preview(clone, request)
-        return _describe(clone, plan, steps, dry_run=True)
-    done = switch(clone, request, wait=wait, progress=progress)
-    return _describe(
-        clone,
-        done.plan,
-        done.outs,
-        fetched=done.fetched,
-        entry=done.entry,
-        changed=done.changed,
-        follow_up=done.follow_up,
-    )
+        return _describe(clone, Switched(plan, None, steps, Acquired(), changed=True), dry_run=True)
+    return _describe(clone, switch(clone, request, wait=wait, progress=progress))
 
 
 def _check_options(request: Request) -> None:
@@ -94,24 +83,8 @@ def _check_options(request: Request) -> None:
         raise Usage("--undo takes no release", hint="modelctl rollback --undo")
 
 
-def _describe(
-    clone: Clone,
-    plan: Plan,
-    steps: tuple[OutStep, ...],
-    *,
-    dry_run: bool = False,
-    fetched: Acquired | None = None,
-    entry: Entry | None = None,
-    changed: bool = True,
-    follow_up: str | None = None,
-) -> SwitchResult:
-    done = fetched or Acquired()
-    needed = dry_run and plan.release is not None and any(step.new for step in steps)
-    to_fetch = (
-        needed
-        and plan.release is not None
-        and (find_holding(clone, models_of_release(clone, plan.release)).state != "cached")
-    )
+def _describe(clone: Clone, done: Switched, *, dry_run: bool = False) -> SwitchResult:
+    plan, entry, fetched = done.plan, done.entry, done.fetched
     return SwitchResult(
         verb=plan.request.verb,
         mode=plan.mode,
@@ -121,22 +94,28 @@ def _describe(
         commit=plan.release.tag.commit if plan.release else plan.target.commit,
         branch=plan.target.branch,
         models=plan.models,
-        outs=tuple(_row(step) for step in steps),
+        outs=tuple(_row(step) for step in done.outs),
         files=tuple(c.path for c in plan.tracked) or tuple(text.path for text in plan.texts),
         left=plan.left,
         notes=plan.notes,
         reason=plan.request.reason,
-        changed=changed,
+        changed=done.changed,
         dry_run=dry_run,
-        fetched_objects=done.objects,
-        fetched_bytes=done.bytes,
-        set_aside=tuple(str(item.kept) for item in done.set_aside),
-        to_fetch=to_fetch,
+        fetched_objects=fetched.objects,
+        fetched_bytes=fetched.bytes,
+        set_aside=tuple(str(item.kept) for item in fetched.set_aside),
+        to_fetch=dry_run and _must_fetch(clone, done),
         seconds=entry.seconds if entry else None,
         entry=entry,
         committed=entry.committed if entry else None,
-        follow_up=follow_up,
+        follow_up=done.follow_up,
     )
+
+
+def _must_fetch(clone: Clone, done: Switched) -> bool:
+    """Whether some object that would be put in place is not in the cache."""
+    new = [step.new for step in done.outs if step.new is not None]
+    return any(clone.caches(out).missing([out.digest]) for out in new if out.digest)
 
 
 def _row(step: OutStep) -> OutRow:

@@ -129,9 +129,7 @@ def _in_cache(clone: Clone, out: Out) -> _State:
         return [], [], 0
     if out.digest.is_dir and cache.has(out.digest) and not _holds(cache.path(out.digest), out.digest):
         return [], [f"{out.path} (its manifest)"], 1
-    named = _named(
-        out, cache.get_manifest(out.digest).files if out.digest.is_dir and cache.has(out.digest) else {}
-    )
+    named = _named(out, cache.get_manifest(out.digest).files if out.digest.is_dir and cache.has(out.digest) else {})
     for digest, name in named.items():
         if not cache.has(digest):
             missing.append(name)

@@ -81,9 +81,7 @@ def compare_files(old: Manifest, new: Manifest) -> FileChanges:
     return FileChanges(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
-        changed=tuple(
-            sorted(path for path in before.keys() & after.keys() if _other(before[path], after[path]))
-        ),
+        changed=tuple(sorted(path for path in before.keys() & after.keys() if _other(before[path], after[path]))),
     )
 
 
@@ -94,9 +92,7 @@ def _other(old: Digest, new: Digest) -> bool:
 def compare_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[ValueChange, ...]:
     """The entries that differ, by name."""
     names = [*old, *(name for name in new if name not in old)]
-    return tuple(
-        ValueChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)
-    )
+    return tuple(ValueChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
 
 
 def flatten(document: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:

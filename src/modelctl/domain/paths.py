@@ -47,19 +47,15 @@ def parse_entry(text: str) -> tuple[str, ...]:
 def has_control(text: str) -> bool:
     """Whether `text` holds a control, format (zero-width, bidirectional) or surrogate character."""
     return (
-        not text.isascii()
-        and any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
-        or any(char < " " or char == "\x7f" for char in text)
-    )
+        not text.isascii() and any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
+    ) or any(char < " " or char == "\x7f" for char in text)
 
 
 def printable(text: str) -> str:
     """Return `text` with every control, format and surrogate character shown as an escape."""
     if not has_control(text):
         return text
-    return "".join(
-        char.encode("unicode_escape").decode("ascii") if has_control(char) else char for char in text
-    )
+    return "".join(char.encode("unicode_escape").decode("ascii") if has_control(char) else char for char in text)
 
 
 def _folded(part: str) -> str:

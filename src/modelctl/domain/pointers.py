@@ -178,9 +178,7 @@ def _locked_stage(name: str, entry: dict[str, Any], path: str, flags: StageFlags
                 remote=next((r for pattern, r in flags.remotes if _names(pattern, out.path)), out.remote),
             )
         )
-    deps = tuple(
-        _dependency(raw, flags.wdir) for raw in _list(entry.get("deps"), path) if isinstance(raw, dict)
-    )
+    deps = tuple(_dependency(raw, flags.wdir) for raw in _list(entry.get("deps"), path) if isinstance(raw, dict))
     params = tuple(
         (f"{file}:{key}", str(value))
         for file, values in _mapping(entry.get("params"), path).items()
@@ -262,11 +260,8 @@ def _paths(raw: Any, folder: str) -> list[str]:
     if not isinstance(raw, list):
         return []
     names = [next(iter(item)) if isinstance(item, dict) and item else item for item in raw]
-    found = []
-    for name in names:
-        if isinstance(name, str) and "${" not in name:
-            found.append(parse_path(name, base=folder))
-    return found
+    plain = [name for name in names if isinstance(name, str) and "${" not in name]
+    return [parse_path(name, base=folder) for name in plain]
 
 
 def _folder(raw: Any, base: str) -> str:

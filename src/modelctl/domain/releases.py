@@ -133,14 +133,10 @@ def _not_found(words: Sequence[str], known: list[Release], every: list[Tag]) -> 
     mine = [r for r in known if model is None or model in _model_names(r)] or known
     near = _nearest(words, version, sort_releases(mine), every)
     of = f"{model or next((r.model for r in mine), None) or 'the repository'}"
-    return NotFound(
-        f"{of} has no release {version or text}", hint=f"nearest are {', '.join(near)} — modelctl list"
-    )
+    return NotFound(f"{of} has no release {version or text}", hint=f"nearest are {', '.join(near)} — modelctl list")
 
 
-def _nearest(
-    words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]
-) -> list[str]:
+def _nearest(words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]) -> list[str]:
     if version and mine:
         above = [r for r in mine if r.version and r.version > version][-1:]
         below = [r for r in mine if r.version and r.version < version][: 3 - len(above)]

@@ -38,9 +38,7 @@ def parse_settings(data: bytes, name: str) -> Settings | None:
             return None
         document = found
     if unknown := sorted(set(document) - _KEYS):
-        raise Usage(
-            f"{name} has an unknown setting: {unknown[0]}", hint=f"known are {', '.join(sorted(_KEYS))}"
-        )
+        raise Usage(f"{name} has an unknown setting: {unknown[0]}", hint=f"known are {', '.join(sorted(_KEYS))}")
     return Settings(
         tag_formats=_formats(document.get("tag_format", ()), name),
         models=_models(document.get("models", {}), name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def select_models(models: Iterable[Model], name: ReleaseName, tag: str) -> tuple
 def check_layout(outs: Iterable[Out]) -> None:
     """Raise `Integrity` when two of `outs` claim one path or one lies inside another."""
     paths = sorted((out.path for out in outs), key=lambda path: path.split("/"))
-    for first, second in zip(paths, paths[1:], strict=False):
+    for first, second in itertools.pairwise(paths):
         if first == second:
             raise Integrity(f"two pointers name the same path: {first}")
         if second.startswith(first + "/"):
@@ -150,9 +151,7 @@ def _default_models(snapshot: Snapshot) -> tuple[Model, ...]:
 def _outs_at(snapshot: Snapshot, paths: tuple[str, ...]) -> tuple[Out, ...]:
     """The outs at `paths`, below them, or holding them."""
     return tuple(
-        out
-        for out in snapshot.outs
-        if any(_within(out.path, path) or _within(path, out.path) for path in paths)
+        out for out in snapshot.outs if any(_within(out.path, path) or _within(path, out.path) for path in paths)
     )
 
 

@@ -59,9 +59,7 @@ def format_tag(model: str, version: Version, formats: Iterable[str] = ()) -> str
 
 
 def _parse_format(name: str, text: str) -> ReleaseName | None:
-    pattern = (
-        re.escape(text).replace(r"\{model\}", r"(?P<model>.+)").replace(r"\{version\}", r"(?P<version>.+)")
-    )
+    pattern = re.escape(text).replace(r"\{model\}", r"(?P<model>.+)").replace(r"\{version\}", r"(?P<version>.+)")
     match = re.fullmatch(pattern, name)
     version = parse_version(match["version"]) if match else None
     if match is None or version is None:

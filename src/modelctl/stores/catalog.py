@@ -45,9 +45,7 @@ class Catalog:
         if commit not in self._snapshots:
             found = self.objects.read(commit)
             if found is None or found[0] != "commit":
-                raise Integrity(
-                    f"commit {commit[:12]} is not in this clone", hint="git fetch --unshallow --tags"
-                )
+                raise Integrity(f"commit {commit[:12]} is not in this clone", hint="git fetch --unshallow --tags")
             tree = found[1].split(b"\n", 1)[0].removeprefix(b"tree ").decode()
             self._snapshots[commit] = self._read(commit, dict(self._walk(tree)))
         return self._snapshots[commit]
@@ -59,9 +57,7 @@ class Catalog:
             raise Integrity(f"commit {commit[:12]} is not in this clone")
         tree = found[1].split(b"\n", 1)[0].removeprefix(b"tree ").decode()
         entries = dict(self._walk(tree))
-        overlay = _Overlay(
-            self.objects, {f"text:{path}": data for path, data in changed.items() if data is not None}
-        )
+        overlay = _Overlay(self.objects, {f"text:{path}": data for path, data in changed.items() if data is not None})
         for path, data in changed.items():
             if data is None:
                 entries.pop(path, None)
@@ -105,9 +101,7 @@ class Catalog:
         artifacts: list[Artifact] = []
         metrics: list[str] = []
         params: list[str] = []
-        ignored = _Ignored(
-            {path: self._patterns(path, blob) for path, blob in entries.items() if _is_ignore(path)}
-        )
+        ignored = _Ignored({path: self._patterns(path, blob) for path, blob in entries.items() if _is_ignore(path)})
         for path, blob in sorted(entries.items()):
             name = posixpath.basename(path)
             root = _root_of(path, roots)
@@ -157,9 +151,7 @@ class Catalog:
                 self._pipelines[key] = Problem(path, _why(exc, data))
         return self._pipelines[key]
 
-    def _lock(
-        self, path: str, blob: str, yaml_blob: str | None, root: str
-    ) -> tuple[LockedStage, ...] | Problem:
+    def _lock(self, path: str, blob: str, yaml_blob: str | None, root: str) -> tuple[LockedStage, ...] | Problem:
         key = (path, blob, yaml_blob)
         if key not in self._locks:
             yaml_path = posixpath.join(posixpath.dirname(path), "dvc.yaml")
@@ -186,9 +178,7 @@ class Catalog:
         key = (path, blob)
         if key not in self._ignores:
             lines = self._blob(blob).decode("utf-8", "replace").splitlines()
-            self._ignores[key] = frozenset(
-                line for line in lines if line.strip() and not line.startswith("#")
-            )
+            self._ignores[key] = frozenset(line for line in lines if line.strip() and not line.startswith("#"))
         return self._ignores[key]
 
     def _blob(self, oid: str) -> bytes:
@@ -216,9 +206,7 @@ class _Ignored:
             from pathspec import GitIgnoreSpec
 
             self._specs = {
-                posixpath.dirname(path): GitIgnoreSpec.from_lines(lines)
-                for path, lines in patterns.items()
-                if lines
+                posixpath.dirname(path): GitIgnoreSpec.from_lines(lines) for path, lines in patterns.items() if lines
             }
 
     def matches(self, path: str) -> bool:
@@ -236,8 +224,7 @@ def list_releases(tags: Iterable[Tag], settings: Settings) -> list[Release]:
     return [
         Release(tag, name)
         for tag, name in named
-        if not name.withdrawn
-        and withdrawn.get((name.directory, name.model, name.version.text), -1) < tag.date
+        if not name.withdrawn and withdrawn.get((name.directory, name.model, name.version.text), -1) < tag.date
     ]
 
 

@@ -200,9 +200,7 @@ def _unavailable(url: str, exc: BaseException) -> Unavailable:
         return Unavailable(f"{url} needs the extra {extra}", hint=f'pip install "modelctl[{extra}]"')
     if kind == "LockError":
         return Unavailable("dvc is at work in this repository", hint="try again when it is done")
-    return Unavailable(
-        f"the DVC remote {url} failed: {_reason(exc)}", hint="check the network and the credentials"
-    )
+    return Unavailable(f"the DVC remote {url} failed: {_reason(exc)}", hint="check the network and the credentials")
 
 
 def _reason(exc: BaseException) -> str:

@@ -93,16 +93,13 @@ class Git:
     def head(self) -> Head:
         """Where HEAD is now."""
         branch = self.run("symbolic-ref", "-q", "HEAD", check=False).decode().strip() or None
-        commit = (
-            self.run("rev-parse", "-q", "--verify", "HEAD^{commit}", check=False).decode().strip() or None
-        )
+        commit = self.run("rev-parse", "-q", "--verify", "HEAD^{commit}", check=False).decode().strip() or None
         return Head(commit, branch)
 
     def tags(self) -> list[Tag]:
         """Every tag that leads to a commit, in one process."""
-        fields = "%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(*objecttype)%00" + (
-            "%(creatordate:unix)%00%(authorname)%00%(taggername)"
-        )
+        names = "refname objectname objecttype *objectname *objecttype creatordate:unix authorname taggername"
+        fields = "%00".join(f"%({name})" for name in names.split())
         tags = []
         for line in self.run("for-each-ref", f"--format={fields}", "refs/tags").split(b"\n"):
             if not line:
@@ -115,9 +112,7 @@ class Git:
                 commit = self.find_commit(ref)
             if commit:
                 who = tagger or author
-                tags.append(
-                    Tag(ref.removeprefix("refs/tags/"), oid, commit, int(date or 0), who, kind == "tag")
-                )
+                tags.append(Tag(ref.removeprefix("refs/tags/"), oid, commit, int(date or 0), who, kind == "tag"))
         return tags
 
     def find_commit(self, ref: str) -> str | None:
@@ -134,9 +129,7 @@ class Git:
     def status(self, *, untracked: bool = False) -> list[StatusEntry]:
         """What differs from HEAD in the index and the working tree."""
         files = f"--untracked-files={'all' if untracked else 'no'}"
-        fields = self.run(
-            "--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames", files
-        ).split(b"\0")
+        fields = self.run("--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames", files).split(b"\0")
         return [StatusEntry(os.fsdecode(field[3:]), field[:2].decode()) for field in fields if field]
 
     def tree_changes(self, old: str, new: str) -> list[TreeChange]:
@@ -236,14 +229,10 @@ class Git:
                 return
             said = " ".join(str(info.summary).strip() for info in failed) or str(results.error)
         if "stale info" in said or "already exists" in said:
-            raise Refused(
-                f"{absent or refs[0]} exists already on {remote}", hint=f"git fetch --tags {remote}"
-            )
+            raise Refused(f"{absent or refs[0]} exists already on {remote}", hint=f"git fetch --tags {remote}")
         if "fetch first" in said or "non-fast-forward" in said:
             raise Refused(f"{remote} has newer commits on that branch", hint=f"git pull --rebase {remote}")
-        raise Unavailable(
-            f"git push to {remote} failed: {_last_line(without_credentials(said))}", hint="try again"
-        )
+        raise Unavailable(f"git push to {remote} failed: {_last_line(without_credentials(said))}", hint="try again")
 
     @contextlib.contextmanager
     def objects(self) -> Iterator[ObjectReader]:
@@ -339,9 +328,7 @@ def git_failed(command: str, stderr: bytes) -> Unavailable:
         (line for line in lines if line.startswith(("fatal:", "error:"))),
         lines[-1] if lines else "no message",
     )
-    return Unavailable(
-        f"git {command} failed: {first.removeprefix('fatal: ').removeprefix('error: ')}", detail=text
-    )
+    return Unavailable(f"git {command} failed: {first.removeprefix('fatal: ').removeprefix('error: ')}", detail=text)
 
 
 @contextlib.contextmanager

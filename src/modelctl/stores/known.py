@@ -58,9 +58,7 @@ class KnownHashes:
     def was_noted(self, found: os.stat_result, digest: Digest) -> bool:
         """Whether a file of that inode, size and modification time was noted under any name to hold `digest`."""
         with contextlib.suppress(sqlite3.Error):
-            query = (
-                "SELECT 1 FROM known WHERE inode = ? AND size = ? AND mtime = ? AND (md5 = ? OR text_md5 = ?)"
-            )
+            query = "SELECT 1 FROM known WHERE inode = ? AND size = ? AND mtime = ? AND (md5 = ? OR text_md5 = ?)"
             values = (found.st_ino, found.st_size, found.st_mtime_ns, digest.md5, digest.md5)
             return self._connect().execute(query, values).fetchone() is not None
         return False

@@ -126,9 +126,7 @@ class Cache:
             os.chmod(target, 0o444)
 
 
-def build_out(
-    cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool = False
-) -> None:
+def build_out(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool = False) -> None:
     """Build at `target` the file or directory that `digest` names, linked from the cache by `kinds`.
 
     Every object must be here and sound. Modes are DVC's: a link is read-only because it shares the
@@ -147,9 +145,7 @@ def build_out(
         files.sync_folder(target / folder)
 
 
-def _build_file(
-    cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool
-) -> None:
+def _build_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool) -> None:
     source = cache.path(digest)
     size = source.stat().st_size
     if size == 0:
@@ -158,9 +154,7 @@ def _build_file(
     try:
         kind = next(kind for kind in kinds if files.link(kind, source, target))
     except FileExistsError as exc:
-        raise Integrity(
-            f"two entries of a directory collide on this file system: {printable(target.name)}"
-        ) from exc
+        raise Integrity(f"two entries of a directory collide on this file system: {printable(target.name)}") from exc
     if kind == "copy" and (target.stat().st_size != size or not cache.known.is_known(source, digest)):
         raise Integrity(f"object {digest.oid} changed while it was copied")
     if kind in {"copy", "reflink"}:

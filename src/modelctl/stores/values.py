@@ -17,8 +17,10 @@ from modelctl.stores.objects import Cache
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Leaves by dotted name (with `FILE:` before it where two files have the same), and the files that
-    could not be read: to say "unavailable", never "no change"."""
+    """Leaves by dotted name (with `FILE:` before it where two files have the same).
+
+    `unavailable` are the files that could not be read: to say "unavailable", never "no change".
+    """
 
     found: dict[str, Any] = field(default_factory=dict)
     unavailable: tuple[str, ...] = ()
@@ -56,9 +58,7 @@ def _read(
     return Values(_merged(by_file), tuple(missing))
 
 
-def _content(
-    catalog: Catalog, snapshot: Snapshot, path: str, cache_of: Callable[[Out], Cache]
-) -> bytes | None:
+def _content(catalog: Catalog, snapshot: Snapshot, path: str, cache_of: Callable[[Out], Cache]) -> bytes | None:
     data = catalog.text(snapshot.commit, path)
     if data is not None:
         return data

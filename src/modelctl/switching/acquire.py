@@ -115,9 +115,7 @@ class _Source:
         yield _Attempt(config, self.remote, None, config.remote_url(self.remote) or "the DVC remote", ())
         special = tuple(out.path for out in outs if out.imported or out.versioned)
         if special:
-            yield _Attempt(
-                config, None, None, "where they were imported from", special, self.commit, self.root
-            )
+            yield _Attempt(config, None, None, "where they were imported from", special, self.commit, self.root)
         location = self._location_then(config)
         if location:
             yield _Attempt(config, None, location, location["url"], ())

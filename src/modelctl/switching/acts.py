@@ -109,7 +109,7 @@ def restore_checkout(git: Git, source: Position, target: Position, folder: Path)
             with faults.point("git.unlink"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             _prune(path.parent, git.top)
-    kept = [change for change in changes if change.old_mode not in {_ABSENT}]
+    kept = [change for change in changes if change.old_mode != _ABSENT]
     lines = "".join(f"{c.old_mode} {c.old_oid}\t{c.path}\0" for c in kept)
     lines += "".join(f"0 {'0' * 40}\t{c.path}\0" for c in changes if c.old_mode == _ABSENT)
     if changes:

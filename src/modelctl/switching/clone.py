@@ -8,6 +8,7 @@ import getpass
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from modelctl.domain.pointers import Out
 from modelctl.domain.releases import Release, Tag
@@ -36,7 +37,7 @@ class Clone:
         self.known = KnownHashes(self.git.common_dir / "modelctl" / "known.sqlite")
         self._closing = contextlib.ExitStack()
 
-    def __enter__(self) -> Clone:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

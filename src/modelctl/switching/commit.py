@@ -18,7 +18,5 @@ def commit_pointers(git: Git, paths: Iterable[str], message: str) -> str:
         return git.head().commit or ""
     git.run("add", "-A", "--", *wanted)
     with faults.point("git.commit"):
-        git.run(
-            "commit", "--quiet", "--no-verify", "--only", "-F", "-", "--", *wanted, stdin=message.encode()
-        )
+        git.run("commit", "--quiet", "--no-verify", "--only", "-F", "-", "--", *wanted, stdin=message.encode())
     return git.head().commit or ""

@@ -66,8 +66,10 @@ def objects_by_remote(clone: Clone, outs: Iterable[Out]) -> dict[tuple[str, str 
 
 
 def sizes_on_remote(clone: Clone, outs: Iterable[Out]) -> dict[Digest, int | None]:
-    """The size of each object on its remote, None where it is not there; a directory's manifest that is
-    not cached is read from the remote. Raises `Unavailable`."""
+    """The size of each object on its remote, None where it is not there.
+
+    A directory's manifest that is not cached is read from the remote. Raises `Unavailable`.
+    """
     from modelctl.stores import dvc
 
     found: dict[Digest, int | None] = {}

@@ -65,9 +65,7 @@ def read_intent(path: Path) -> Intent | None:
     except ValueError as exc:
         raise RecoveryNeeded(f"the record of an unfinished switch cannot be read: {path}") from exc
     if raw.get("format") != _FORMAT:
-        raise RecoveryNeeded(
-            "an unfinished switch was begun by another version of modelctl", hint="use that version"
-        )
+        raise RecoveryNeeded("an unfinished switch was begun by another version of modelctl", hint="use that version")
     entry = raw["entry"]
     entry["source"], entry["target"] = Position(**entry["source"]), Position(**entry["target"])
     entry["models"] = tuple(entry["models"])

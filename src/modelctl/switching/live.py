@@ -17,8 +17,10 @@ _Content = frozenset[tuple[str, Digest | None]]
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """A model of the workspace: the release that its pointers are of (None: of no release), the other
-    releases with the very same pointers, and where the bytes differ."""
+    """A model of the workspace, and the release that its pointers are of (None: of no release).
+
+    `same` are other releases with the very same pointers, `differences` where the bytes differ.
+    """
 
     model: Model
     release: Release | None

@@ -34,9 +34,5 @@ def describe_recovery(resolved: Recovered) -> str:
     target = entry.target.tag or entry.target.commit[:12]
     source = entry.source.tag or entry.source.commit[:12]
     how = f"finished: {target} is live" if entry.outcome == "recovered" else f"undone: {source} is live"
-    kept = (
-        f"; files changed meanwhile are kept in {resolved.kept[0].rpartition('/')[0]}"
-        if resolved.kept
-        else ""
-    )
+    kept = f"; files changed meanwhile are kept in {resolved.kept[0].rpartition('/')[0]}" if resolved.kept else ""
     return f"an interrupted {entry.verb} to {target} was {how}{kept}"

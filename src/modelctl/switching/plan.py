@@ -95,9 +95,7 @@ def make_plan(clone: Clone, request: Request) -> Plan:
     release = choose_release(clone, request, workspace)
     if request.models_only:
         return _plan_models_only(clone, request, workspace, release.tag.commit, release)
-    return _plan_checkout(
-        clone, request, workspace, Position(release.tag.commit, None, release.tag.name), release
-    )
+    return _plan_checkout(clone, request, workspace, Position(release.tag.commit, None, release.tag.name), release)
 
 
 def choose_release(clone: Clone, request: Request, workspace: Snapshot) -> Release:
@@ -212,7 +210,7 @@ def _plan_models_only(
     models = _target_models(clone, release, after, undoes, everything=request.everything)
     old_outs, new_outs = _scope(clone, workspace, after, models, everything=False)
     _check_restorable(after, new_outs, models, release, everything=False)
-    texts, notes = restore_pointers(clone, workspace, after, old_outs, new_outs)
+    texts, notes = restore_pointers(clone, after, old_outs, new_outs)
     live = _live_tag(clone, workspace, models)
     return Plan(
         request=request,
@@ -324,9 +322,7 @@ def _check_restorable(
 def _pair(old: Iterable[Out], new: Iterable[Out]) -> tuple[OutStep, ...]:
     before = {out.path: out for out in old}
     after = {out.path: out for out in new}
-    return tuple(
-        OutStep(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys())
-    )
+    return tuple(OutStep(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys()))
 
 
 def _other_models(clone: Clone, before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
@@ -334,11 +330,7 @@ def _other_models(clone: Clone, before: Snapshot, after: Snapshot, inside: set[s
     old = {m.label: _outside(m, inside) for m in find_models(before, clone.settings)}
     new = {m.label: _outside(m, inside) for m in find_models(after, clone.settings)}
     return tuple(
-        sorted(
-            printable(name)
-            for name in old.keys() | new.keys()
-            if old.get(name, set()) != new.get(name, set())
-        )
+        sorted(printable(name) for name in old.keys() | new.keys() if old.get(name, set()) != new.get(name, set()))
     )
 
 
@@ -349,9 +341,7 @@ def _outside(model: Model, inside: set[str]) -> set[tuple[str, Digest | None]]:
 def _left(before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
     """The outs whose pointers change but which the switch does not bring along."""
     old = {out.content for out in _usable(before.outs)}
-    return tuple(
-        sorted({o.path for o in _usable(after.outs) if o.path not in inside and o.content not in old})
-    )
+    return tuple(sorted({o.path for o in _usable(after.outs) if o.path not in inside and o.content not in old}))
 
 
 def _live_tag(clone: Clone, workspace: Snapshot, models: tuple[Model, ...]) -> str | None:

@@ -13,7 +13,7 @@ from modelctl.switching.clone import Clone
 
 
 def restore_pointers(
-    clone: Clone, before: Snapshot, after: Snapshot, old: list[Out], new: list[Out]
+    clone: Clone, after: Snapshot, old: list[Out], new: list[Out]
 ) -> tuple[dict[str, bytes | None], tuple[str, ...]]:
     """Return the texts of the tracked files that make the workspace's pointers those of `after`.
 
@@ -36,9 +36,7 @@ def restore_pointers(
         texts[pointer] = splice_stages(current, source, wanted, pointer)
         for stage in (stage for stage in after.stages if stage.lock == pointer and stage.name in wanted):
             texts |= _outs_in_git(clone, after.commit, stage)
-            notes.append(
-                f"stage {stage.name} keeps today's code, params and data: dvc status names what differs"
-            )
+            notes.append(f"stage {stage.name} keeps today's code, params and data: dvc status names what differs")
     _check_moves(old, new)
     changed = {path: text for path, text in texts.items() if text != _present(clone, path)}
     return changed, tuple(notes) if changed else ()
@@ -83,9 +81,7 @@ def _check_stages(pointer: str, wanted: set[str], present: set[str]) -> None:
             hint="leave out --models-only",
         )
     if extra := sorted(present - wanted):
-        raise Refused(
-            f"the stage {extra[0]} of {pointer} did not make the model then", hint="leave out --models-only"
-        )
+        raise Refused(f"the stage {extra[0]} of {pointer} did not make the model then", hint="leave out --models-only")
 
 
 def _check_moves(old: list[Out], new: list[Out]) -> None:

@@ -16,7 +16,7 @@ from modelctl.stores.objects import Cache, compare_workspace, list_files
 from modelctl.switching.clone import Clone
 from modelctl.switching.plan import OutStep, Plan
 
-_MADE_BY_DVC = {"/config.local", "/tmp", "/cache", "/config.local/", "/plots", "/experiments"}
+_MADE_BY_DVC = {f"/{name}" for name in ("config.local", "tmp", "cache", "plots", "experiments")}
 
 
 def check_plan(clone: Clone, plan: Plan) -> tuple[OutStep, ...]:
@@ -108,14 +108,14 @@ def _check_tracked(clone: Clone, plan: Plan) -> None:
         raise Refused(f"local changes are in the way: {shown}", hint="git stash, or git commit, and again")
     replaced = {step.path for step in plan.outs if step.old is not None}
     added = [change.path for change in plan.tracked if change.old_mode == "000000"]
-    for path in [*added, *(text.path for text in plan.texts if text.new is not None)]:
+    for path in added:
         here = clone.git.top / path
-        if path in added and os.path.lexists(here) and path not in replaced and not is_made_by_dvc(here):
-            if not any(path.startswith(out + "/") for out in replaced):
-                raise Refused(
-                    f"the untracked file {printable(path)} is in the way",
-                    hint=f"move it away: mv {path} {path}.mine",
-                )
+        if not os.path.lexists(here) or is_made_by_dvc(here):
+            continue
+        if not any(path == out or path.startswith(out + "/") for out in replaced):
+            raise Refused(
+                f"the untracked file {printable(path)} is in the way", hint=f"move it away: mv {path} {path}.mine"
+            )
 
 
 def _needs_switch(clone: Clone, plan: Plan, step: OutStep) -> bool:
@@ -143,9 +143,7 @@ def _check_way(clone: Clone, path: str) -> None:
     for part in path.split("/")[:-1]:
         folder = folder / part
         if folder.is_symlink():
-            raise Integrity(
-                f"{printable(path)} is reached through the symlink {folder.relative_to(clone.git.top)}"
-            )
+            raise Integrity(f"{printable(path)} is reached through the symlink {folder.relative_to(clone.git.top)}")
 
 
 def _check_untracked_at(clone: Clone, plan: Plan, step: OutStep) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import os
 import secrets
 import signal
@@ -238,9 +238,10 @@ def _note_copy(clone: Clone, path: Path, stored: Path, swap: Swap) -> None:
     if swap.new_digest is None or path.is_symlink() or not path.is_file():
         return
     found, original = path.stat(), stored.stat() if stored.exists() else None
-    if original is not None and found.st_ino != original.st_ino and found.st_size == original.st_size:
-        if clone.known.was_noted(found, swap.new_digest):
-            clone.known.note(path, swap.new_digest)
+    if original is None or (found.st_ino, found.st_size) == (original.st_ino, original.st_size):
+        return
+    if clone.known.was_noted(found, swap.new_digest):
+        clone.known.note(path, swap.new_digest)
 
 
 def _keep_old_objects(clone: Clone, swap: Swap) -> None:
@@ -372,4 +373,4 @@ def _account(exc: BaseException) -> str:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
