@@ -410,3 +410,12 @@ def test_disk_without_room_is_found_before_the_first_change(repo: Repo) -> None:
     repo.git("branch", "-f", "main", "model-v3")
     repo.git("switch", "-q", "main")
     assert "free and this needs" in refused(repo, Refused, "v9").message
+
+
+def test_ignored_file_in_the_way_is_refused(repo: Repo) -> None:
+    """A file that is ignored here and tracked at the release, such as local settings, is not overwritten."""
+    repo.git("rm", "-q", "--cached", "code.py")
+    repo.write(".gitignore", "/code.py\n")
+    repo.commit("code.py is local now")
+    repo.write("code.py", "mine, and ignored\n")
+    assert "code.py" in refused(repo, Refused, "v1").message

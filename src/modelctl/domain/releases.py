@@ -37,6 +37,11 @@ class Release:
         return self.name.model if self.name else None
 
     @property
+    def directory(self) -> str | None:
+        """The folder that the tag names, in GTO's directory form."""
+        return self.name.directory if self.name else None
+
+    @property
     def version(self) -> Version | None:
         """The version that the tag names."""
         return self.name.version if self.name else None
@@ -73,7 +78,7 @@ def resolve_release(words: Sequence[str], releases: Iterable[Release], tags: Ite
             _check_alone(release, full, words[0], known)
             return release
     found = _by_version(words, known)
-    if len({(release.tag.commit, release.model) for release in found}) == 1:
+    if len({(release.tag.commit, release.model, release.directory) for release in found}) == 1:
         return found[0]
     if found:
         names = ", ".join(sorted(release.tag.name for release in found))
@@ -86,7 +91,7 @@ def _by_version(words: Sequence[str], known: list[Release]) -> list[Release]:
     if version is None:
         return []
     mine = [release for release in known if model is None or model in _model_names(release)]
-    exact = [release for release in mine if release.version and release.version.text == version.text]
+    exact = [release for release in mine if _is_exactly(release, version)]
     return exact or [r for r in mine if r.version and r.version.key[:3] == version.key[:3]]
 
 
@@ -103,26 +108,28 @@ def _split(words: Sequence[str]) -> tuple[str | None, Version | None]:
 
 
 def _model_names(release: Release) -> set[str | None]:
-    if release.name is None or release.name.directory is None:
+    if release.directory is None:
         return {release.model}
-    return {
-        release.model,
-        f"{release.name.directory}={release.model}",
-        f"{release.name.directory}/{release.model}",
-    }
+    return {release.model, f"{release.directory}={release.model}", f"{release.directory}/{release.model}"}
 
 
 def _check_alone(release: Release, full: str, word: str, known: list[Release]) -> None:
     """A tag `v4` beside a release `model-v4` of another commit is ambiguous unless the ref is given."""
     if word.startswith("refs/tags/"):
         return
-    others = [r for r in _by_version([word], known) if r.tag.commit != release.tag.commit]
-    if parse_version(full) and others:
+    version = parse_version(full)
+    others = [r for r in known if r.tag.commit != release.tag.commit and _is_exactly(r, version)]
+    if others:
         names = ", ".join(sorted([full, *(r.tag.name for r in others)]))
         raise Usage(
             f"{full} is ambiguous: {names}",
             hint=f"name one in full: refs/tags/{full} or {others[0].tag.name}",
         )
+
+
+def _is_exactly(release: Release, version: Version | None) -> bool:
+    """Whether a release's tag spells the version like that: `v1.2` and `v1.2.0` are told apart."""
+    return version is not None and release.version is not None and release.version.text == version.text
 
 
 def _not_found(words: Sequence[str], known: list[Release], every: list[Tag]) -> NotFound:
@@ -132,16 +139,21 @@ def _not_found(words: Sequence[str], known: list[Release], every: list[Tag]) -> 
     model, version = _split(words)
     mine = [r for r in known if model is None or model in _model_names(r)] or known
     near = _nearest(words, version, sort_releases(mine), every)
-    of = f"{model or next((r.model for r in mine), None) or 'the repository'}"
-    return NotFound(f"{of} has no release {version or text}", hint=f"nearest are {', '.join(near)} — modelctl list")
+    models = {r.model for r in mine}
+    of = model or (models.pop() if len(models) == 1 else None) or "the repository"
+    named = text if version is None or (model is None and version.is_prerelease) else version
+    return NotFound(f"{of} has no release {named}", hint=f"nearest are {', '.join(near)} — modelctl list")
 
 
-def _nearest(words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]) -> list[str]:
+def _nearest(
+    words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]
+) -> list[str]:
+    labels = [tag.name for tag in every]
     if version and mine:
+        alike = difflib.get_close_matches(words[-1], labels, n=1, cutoff=0.8) if version.is_prerelease else []
         above = [r for r in mine if r.version and r.version > version][-1:]
         below = [r for r in mine if r.version and r.version < version][: 3 - len(above)]
-        names = [r.label for r in reversed([*above, *below])]
+        names = [*alike, *(r.label for r in reversed([*above, *below]))]
         if names:
-            return names
-    labels = [tag.name for tag in every]
+            return list(dict.fromkeys(names))[:3]
     return difflib.get_close_matches(words[-1], labels, n=3, cutoff=0.3) or sorted(labels)[:3]

@@ -23,6 +23,9 @@ from modelctl.domain.tags import parse_tag
 from modelctl.errors import Integrity, ModelctlError
 from modelctl.stores.git import ObjectReader
 
+POINTER_FILES = (":(top,glob)**/*.dvc", ":(top,glob)**/dvc.yaml", ":(top,glob)**/dvc.lock", ":(top,glob)**/.dvcignore")
+"""Pathspecs of the files that `is_pointer` means."""
+
 _ROOT_MARK = ".dvc/"
 _EMPTY = Pipeline({}, (), (), ())
 _Entries = tuple[tuple[str, str], ...]

@@ -126,10 +126,15 @@ class Git:
         """A merge, rebase or the like in progress, and the command that ends it."""
         return next((found for name, found in _OPERATIONS.items() if (self.git_dir / name).exists()), None)
 
-    def status(self, *, untracked: bool = False) -> list[StatusEntry]:
-        """What differs from HEAD in the index and the working tree."""
-        files = f"--untracked-files={'all' if untracked else 'no'}"
-        fields = self.run("--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames", files).split(b"\0")
+    def status(self, *, untracked: Iterable[str] = ()) -> list[StatusEntry]:
+        """What differs from HEAD in the index and the working tree.
+
+        With `untracked`, pathspecs, only files that they match are looked at, untracked ones too.
+        """
+        specs = tuple(untracked)
+        files = f"--untracked-files={'all' if specs else 'no'}"
+        command = ("--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames", files, "--", *specs)
+        fields = self.run(*command).split(b"\0")
         return [StatusEntry(os.fsdecode(field[3:]), field[:2].decode()) for field in fields if field]
 
     def tree_changes(self, old: str, new: str) -> list[TreeChange]:

@@ -84,7 +84,7 @@ def checkout(git: Git, source: Position, target: Position, folder: Path) -> None
         _clear_made_by_dvc(git, git.tree_changes(source.commit, target.commit), own)
         with faults.point("git.tree"):
             git.run(
-                "read-tree", "-m", "-u", "--exclude-per-directory=.gitignore", source.commit, target.commit,
+                "read-tree", "-m", "-u", source.commit, target.commit,
                 env={"GIT_INDEX_FILE": str(own)},
             )  # fmt: skip
         _sync_tracked(git, git.tree_changes(source.commit, target.commit))

@@ -16,7 +16,7 @@ from modelctl.domain.settings import FILES, Settings, parse_settings
 from modelctl.domain.snapshots import Snapshot
 from modelctl.errors import NotFound, Refused
 from modelctl.stores import files
-from modelctl.stores.catalog import Catalog, list_releases, read_worktree
+from modelctl.stores.catalog import POINTER_FILES, Catalog, list_releases, read_worktree
 from modelctl.stores.dvc_config import DvcConfig, load_config
 from modelctl.stores.git import Git, Head, open_git
 from modelctl.stores.known import KnownHashes
@@ -134,7 +134,7 @@ class Clone:
             raise Refused("a bare repository has no workspace", hint="git worktree add ../workspace main")
         if self.head.commit is None:
             raise NotFound("this repository has no commit yet", hint="git commit -m 'first commit'")
-        changed = [entry.path for entry in self.git.status(untracked=True)]
+        changed = [entry.path for entry in self.git.status(untracked=POINTER_FILES)]
         texts = read_worktree(self.git.top, changed)
         if not texts:
             return self.catalog.snapshot(self.head.commit)

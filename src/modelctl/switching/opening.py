@@ -20,7 +20,7 @@ def open_clone(path: Path, *, say: Say | None = None) -> Iterator[Clone]:
     While another process is switching, the clone is opened as it stands.
     """
     with Clone(path) as clone:
-        if is_interrupted(clone) is not None:
+        if is_interrupted(clone) is not None or (clone.state / "switch").exists():
             with contextlib.suppress(Locked):
                 resolved = recover(clone)
                 if resolved is not None and say is not None:

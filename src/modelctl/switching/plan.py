@@ -119,6 +119,9 @@ def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Rele
     if not models:
         raise NotFound("no model is live here", hint="modelctl rollback RELEASE")
     live = find_release(clone, models[0])[0]
+    if len(models) > 1 and live is not None and len(models_of_release(clone, live)) < len(models):
+        names = ", ".join(model.label for model in models)
+        raise Usage(f"which model? there are {names}", hint=f"modelctl rollback {models[0].label}")
     bad = left_by_rollback(clone.history)
     by_tag = {release.tag.name: release for release in clone.releases}
     by_tag |= {tag.name: Release(tag, None) for tag in clone.tags if tag.name not in by_tag}
@@ -339,9 +342,9 @@ def _outside(model: Model, inside: set[str]) -> set[tuple[str, Digest | None]]:
 
 
 def _left(before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
-    """The outs whose pointers change but which the switch does not bring along."""
-    old = {out.content for out in _usable(before.outs)}
-    return tuple(sorted({o.path for o in _usable(after.outs) if o.path not in inside and o.content not in old}))
+    """The outs whose pointers change, come or go, but which the switch does not bring along."""
+    old, new = ({out.content for out in _usable(side.outs)} for side in (before, after))
+    return tuple(sorted({path for path, _ in old ^ new if path not in inside}))
 
 
 def _live_tag(clone: Clone, workspace: Snapshot, models: tuple[Model, ...]) -> str | None:

@@ -178,7 +178,7 @@ def _stage(clone: Clone, plan: Plan, steps: tuple[OutStep, ...], folder: Path) -
 def _stage_out(clone: Clone, plan: Plan, step: OutStep, slot: Path) -> Swap:
     live = clone.git.top / step.path
     if files.device_of(live) != files.device_of(slot):
-        slot = live.with_name(f".{live.name}.modelctl-{slot.name}")
+        slot = live.with_name(f".{live.name}.modelctl-new")
         files.remove_tree(slot)
         slot.parent.mkdir(parents=True, exist_ok=True)
     if step.new is not None and step.new.digest is not None:
