@@ -138,6 +138,8 @@ def main() -> None:
 
     act("A rollback killed half way (SIGKILL), and the next command")
     sandbox.type("modelctl rollback v2", expect=-9, env={"MODELCTL_FAULT": "git.head:before:1:KILL"})
+    sandbox.type("python predict.py")
+    say("(half way: the bytes are those of v2 already, HEAD and the pointers still those of v4)")
     sandbox.type("modelctl status")
     sandbox.type("python predict.py")
 

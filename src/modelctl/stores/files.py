@@ -166,6 +166,25 @@ def _reflink(source: Path, target: Path) -> bool:
     return True
 
 
+def can_reflink(folder: Path) -> bool:
+    """Whether the file system of `folder` lets two files share blocks; tried on files without a name."""
+    if sys.platform == "darwin":  # pragma: no cover
+        return True
+    try:
+        first, second = (os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600) for _ in range(2))
+    except OSError:
+        return False
+    try:
+        os.write(first, b"\0" * 4096)
+        fcntl.ioctl(second, _FICLONE, first)
+    except OSError:
+        return False
+    finally:
+        os.close(first)
+        os.close(second)
+    return True
+
+
 def _copy(source: Path, target: Path) -> None:
     with open(target, "xb"):
         pass

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelctl.domain.pointers import Digest, Out
 from modelctl.errors import Integrity, ModelctlError, Unavailable
 from modelctl.stores.dvc_config import DvcConfig, parse_config
+from modelctl.stores.git import without_credentials
 from modelctl.stores.objects import Cache, SetAside
 from modelctl.switching.clone import Clone
 
@@ -76,13 +77,13 @@ class _Source:
         wanted = [digest for digest in named if not cache.has(digest)]
         if not wanted:
             return
-        reasons: list[str] = []
+        failure = None
         for attempt in self._attempts(outs):
             try:
                 self.progress(f"fetching {len(wanted)} object{'s' * (len(wanted) != 1)} from {attempt.where}")
                 attempt.run(wanted)
             except Unavailable as exc:
-                reasons.append(exc.message)
+                failure = exc if attempt.decisive else failure
                 if exc.hint.startswith("pip install"):
                     raise
             arrived = [digest for digest in wanted if cache.has(digest)]
@@ -92,7 +93,7 @@ class _Source:
             wanted = [digest for digest in wanted if digest not in set(arrived)]
             if not wanted:
                 return
-        raise self._missing(wanted, named, reasons)
+        raise self._missing(wanted, named, failure)
 
     def _prove(self, cache: Cache, arrived: list[Digest], named: dict[Digest, str], where: str) -> None:
         """Refuse what arrived with other content than its name says."""
@@ -112,57 +113,65 @@ class _Source:
     def _attempts(self, outs: list[Out]) -> Iterator[_Attempt]:
         """Today's remote, then DVC's own way for imports, then the place that the commit's configuration names."""
         config = self.clone.config(self.root)
-        yield _Attempt(config, self.remote, None, config.remote_url(self.remote) or "the DVC remote", ())
         special = tuple(out.path for out in outs if out.imported or out.versioned)
+        where = config.remote_url(self.remote) or "a DVC remote"
+        if config.remote_values(self.remote) or not special:
+            yield _Attempt(config=config, where=where, remote=self.remote, decisive=not special)
         if special:
-            yield _Attempt(config, None, None, "where they were imported from", special, self.commit, self.root)
+            yield _Attempt(
+                config=config, where="the place of the import", outs=special, commit=self.commit, root=self.root
+            )
         location = self._location_then(config)
         if location:
-            yield _Attempt(config, None, location, location["url"], ())
+            where = without_credentials(location["url"])
+            yield _Attempt(config=config, where=where, location=location, decisive=False)
 
-    def _location_then(self, config: DvcConfig) -> dict[str, str] | None:
-        """The location of the remote as the commit's own configuration has it, when it is another one."""
+    def _location_then(self, config: DvcConfig) -> Mapping[str, str] | None:
+        """The remote as the commit's own configuration has it, when that is another place than today's."""
         name = f"{self.root}/.dvc/config" if self.root else ".dvc/config"
         text = self.clone.catalog.text(self.commit, name)
-        if not text:
-            return None
         try:
-            then = DvcConfig(config.root, parse_config(text))
+            values = parse_config(text or b"", config.root).remote_values(self.remote)
         except ModelctlError:
             return None
-        values = dict(then.remotes.get(self.remote or then.default_remote or "", {}))
         url = values.get("url", "")
-        if url and "://" not in url:
-            values["url"] = os.path.normpath(config.root / ".dvc" / url)
-        today = config.remotes.get(self.remote or config.default_remote or "", {}).get("url")
-        return values if url and values["url"] != today else None
+        if not url or url.startswith("remote://"):
+            return None
+        return values if url != config.remote_values(self.remote).get("url") else None
 
-    def _missing(self, wanted: list[Digest], named: dict[Digest, str], reasons: list[str]) -> Unavailable:
-        first = named[wanted[0]]
-        more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
-        where = self.clone.config(self.root).remote_url(self.remote)
-        if reasons:
+    def _missing(self, wanted: list[Digest], named: dict[Digest, str], failure: Unavailable | None) -> ModelctlError:
+        """What to raise for objects that came from nowhere; `failure` is of the place that should have them."""
+        first = wanted[0]
+        shown = named[first] + (f" and {len(wanted) - 1} more" if len(wanted) > 1 else "")
+        where = self.clone.config(self.root).remote_url(self.remote) or "any remote"
+        if first in {item.digest for item in self.done.set_aside}:
+            why = f"it was not fetched: {failure.message}" if failure else f"it is not on {where}"
+            return Integrity(
+                f"{shown}: the cached object {first.oid} holds other bytes than its name says, and {why}",
+                hint="from a clone that has it: dvc push",
+            )
+        if failure is not None:
             return Unavailable(
-                f"{first}{more} not fetched: {reasons[0]}",
-                hint="modelctl fetch RELEASE, when it is reachable",
+                f"{shown} not fetched: {failure.message}",
+                hint=failure.hint or "modelctl fetch RELEASE, when it is reachable",
             )
         return Unavailable(
-            f"{first}{more} ({wanted[0].oid}) is neither in the cache nor on {where or 'a remote'}",
-            hint="from a clone that has it: dvc push",
+            f"{shown} ({first.oid}) is neither in the cache nor on {where}", hint="from a clone that has it: dvc push"
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """One way to get objects."""
+    """One way to get objects. A `decisive` one's failure is what the user is told."""
 
     config: DvcConfig
-    remote: str | None
-    location: dict[str, str] | None
     where: str
-    outs: tuple[str, ...]
+    remote: str | None = None
+    location: Mapping[str, str] | None = None
+    outs: tuple[str, ...] = ()
     commit: str = ""
     root: str = ""
+    decisive: bool = True
 
     def run(self, wanted: list[Digest]) -> None:
         from modelctl.stores import dvc

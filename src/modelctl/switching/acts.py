@@ -81,6 +81,7 @@ def checkout(git: Git, source: Position, target: Position, folder: Path) -> None
     if source.commit != target.commit:
         own = folder / "index"
         _copy_index(git, own)
+        git.run("update-index", "-q", "--refresh", env={"GIT_INDEX_FILE": str(own)}, check=False)
         _clear_made_by_dvc(git, git.tree_changes(source.commit, target.commit), own)
         with faults.point("git.tree"):
             git.run(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelctl.domain.pointers import Digest, Out
 from modelctl.domain.releases import Release, sort_releases
 from modelctl.domain.snapshots import Model, Snapshot, find_models, select_models
-from modelctl.errors import ModelctlError
+from modelctl.errors import ModelctlError, NotFound
 from modelctl.stores.objects import Difference, compare_workspace
 from modelctl.switching.clone import Clone
 
@@ -35,10 +35,21 @@ class LiveModel:
 
 def models_of_release(clone: Clone, release: Release) -> tuple[Model, ...]:
     """The models that a release is about, with their outs at its commit; raises `NotFound`."""
-    models = find_models(clone.catalog.snapshot(release.tag.commit), clone.settings)
+    snapshot = clone.catalog.snapshot(release.tag.commit)
+    check_tracks(snapshot, release.tag.name)
+    models = find_models(snapshot, clone.settings)
     if release.name is None:
         return models
     return select_models(models, release.name, release.tag.name)
+
+
+def check_tracks(snapshot: Snapshot, label: str) -> None:
+    """Raise `NotFound` for a commit that knows nothing of DVC: one from before it was adopted."""
+    if not snapshot.outs and not snapshot.problems:
+        raise NotFound(
+            f"{label} has no model: DVC tracks nothing at that commit",
+            hint=f"git switch --detach {label}   (takes its code, and no model)",
+        )
 
 
 def find_live(clone: Clone, snapshot: Snapshot, *, check_bytes: bool = True) -> tuple[LiveModel, ...]:

@@ -14,7 +14,7 @@ from modelctl.errors import Integrity, NotFound, Refused, Usage
 from modelctl.stores.git import TreeChange
 from modelctl.switching.clone import Clone
 from modelctl.switching.history import Entry, Position, last_undoable, left_by_rollback
-from modelctl.switching.live import find_release, models_of_release
+from modelctl.switching.live import check_tracks, find_release, models_of_release
 from modelctl.switching.pointers import restore_pointers
 
 Mode = Literal["checkout", "models-only"]
@@ -120,8 +120,8 @@ def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Rele
         raise NotFound("no model is live here", hint="modelctl rollback RELEASE")
     live = find_release(clone, models[0])[0]
     if len(models) > 1 and live is not None and len(models_of_release(clone, live)) < len(models):
-        names = ", ".join(model.label for model in models)
-        raise Usage(f"which model? there are {names}", hint=f"modelctl rollback {models[0].label}")
+        known = ", ".join(model.label for model in models)
+        raise Usage(f"which model? there are {known}", hint=f"modelctl rollback {models[0].label}")
     bad = left_by_rollback(clone.history)
     by_tag = {release.tag.name: release for release in clone.releases}
     by_tag |= {tag.name: Release(tag, None) for tag in clone.tags if tag.name not in by_tag}
@@ -173,7 +173,7 @@ def _plan_checkout(
     _check_restorable(after, new_outs, models, release, everything=everything)
     steps = _pair(old_outs, new_outs)
     inside = {step.path for step in steps}
-    others = _other_models(clone, workspace, after, inside)
+    others = _other_models(clone, workspace, after, models, inside)
     if others and not everything and undoes is None:
         names = ", ".join(others)
         label = release.label if release else target.commit[:12]
@@ -308,17 +308,22 @@ def _check_restorable(
 ) -> None:
     """Refuse a release whose pointers cannot be read or say nothing that could be brought back."""
     label = release.tag.name if release else after.commit[:12]
-    if everything:
-        if after.problems and not new:
-            raise Integrity(f"{label} is not readable: {after.problems[0].reason}")
-        if not new:
-            raise NotFound(f"{label} tracks nothing with DVC", hint="modelctl list")
+    if everything and release is not None:
+        check_tracks(after, label)
+        if after.problems:
+            problem = after.problems[0]
+            raise Integrity(
+                f"{label} is not readable as a whole: {problem.path}: {problem.reason}",
+                hint=f"modelctl rollback {label}   (its models alone)",
+            )
     for model in models:
         if model.problem:
             raise Integrity(f"{label} is not readable: {model.problem}", hint="modelctl list")
         lost = [out for out in model.outs if out.digest is None and out.cached]
         if lost and not everything:
-            raise NotFound(f"{label} cannot be restored: {lost[0].path} is declared without a hash")
+            raise NotFound(
+                f"{label} cannot be restored: {lost[0].path} is declared without a hash", hint="modelctl list"
+            )
     check_layout(new)
 
 
@@ -328,12 +333,19 @@ def _pair(old: Iterable[Out], new: Iterable[Out]) -> tuple[OutStep, ...]:
     return tuple(OutStep(path, before.get(path), after.get(path)) for path in sorted(before.keys() | after.keys()))
 
 
-def _other_models(clone: Clone, before: Snapshot, after: Snapshot, inside: set[str]) -> tuple[str, ...]:
-    """The models beside the one that is meant whose pointers a full checkout would change."""
+def _other_models(
+    clone: Clone, before: Snapshot, after: Snapshot, meant: tuple[Model, ...], inside: set[str]
+) -> tuple[str, ...]:
+    """The models beside those that are meant whose pointers a full checkout would change."""
+    own = {model.label for model in meant}
     old = {m.label: _outside(m, inside) for m in find_models(before, clone.settings)}
     new = {m.label: _outside(m, inside) for m in find_models(after, clone.settings)}
     return tuple(
-        sorted(printable(name) for name in old.keys() | new.keys() if old.get(name, set()) != new.get(name, set()))
+        sorted(
+            printable(name)
+            for name in (old.keys() | new.keys()) - own
+            if old.get(name, set()) != new.get(name, set())
+        )
     )
 
 

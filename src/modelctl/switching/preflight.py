@@ -32,8 +32,7 @@ def check_space(clone: Clone, steps: Iterable[OutStep]) -> None:
     for cache, outs in _by_cache(clone, steps).items():
         fetch = sum(out.size or 0 for out in outs if out.digest and cache.missing([out.digest]))
         kinds = clone.config(outs[0].root).link_types
-        linked = {"hardlink", "symlink"} & set(kinds[:2]) or (kinds[0] == "reflink" and _reflinks(clone))
-        copies = 0 if linked else sum(out.size or 0 for out in outs)
+        copies = 0 if _is_linked(clone, kinds) else sum(out.size or 0 for out in outs)
         folder = next(parent for parent in (cache.folder, *cache.folder.parents) if parent.exists())
         for where, need in ((folder, fetch), (clone.git.top, copies)):
             free = shutil.disk_usage(where).free
@@ -42,6 +41,13 @@ def check_space(clone: Clone, steps: Iterable[OutStep]) -> None:
                     f"{where} has {format_bytes(free)} free and this needs {format_bytes(need)}",
                     hint="free some space; modelctl touched nothing",
                 )
+
+
+def _is_linked(clone: Clone, kinds: tuple[str, ...]) -> bool:
+    """Whether outs take no room of their own: the first link type that works here is not a copy."""
+    if kinds[0] == "reflink" and not files.can_reflink(clone.git.git_dir):
+        kinds = kinds[1:]
+    return kinds[0] != "copy"
 
 
 def note_tag(clone: Clone, plan: Plan) -> None:
@@ -191,15 +197,3 @@ def _by_cache(clone: Clone, steps: Iterable[OutStep]) -> dict[Cache, list[Out]]:
         if step.new is not None:
             found.setdefault(clone.cache(step.root), []).append(step.new)
     return found
-
-
-def _reflinks(clone: Clone) -> bool:
-    """Whether the file system of the workspace can share blocks between files."""
-    clone.state.mkdir(parents=True, exist_ok=True)
-    probe = clone.state / f"probe.{os.getpid()}"
-    try:
-        probe.write_bytes(b"\0" * 4096)
-        return files.link("reflink", probe, probe.with_suffix(".copy"))
-    finally:
-        probe.unlink(missing_ok=True)
-        probe.with_suffix(".copy").unlink(missing_ok=True)
