@@ -36,7 +36,7 @@ _OPERATIONS = {
     "rebase-apply": ("a rebase", "git rebase --abort"),
     "BISECT_LOG": ("a bisect", "git bisect reset"),
 }
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -312,7 +312,7 @@ def open_git(path: Path) -> Git:
                 f"git does not trust the owner of {path}",
                 hint=f"git config --global --add safe.directory {path.resolve()}",
             )
-        raise NotFound(f"{path} is in no Git repository", hint="cd into one, or: modelctl init")
+        raise NotFound(f"{path.resolve()} is in no Git repository", hint="cd into one, or: modelctl init")
     bare, shallow, git_dir, common = result.stdout.decode().splitlines()
     common_dir = Path(os.path.normpath(path / common))
     is_bare = bare == "true"
