@@ -14,7 +14,7 @@ from modelctl.domain.changes import (
     compare_values,
 )
 from modelctl.domain.pointers import Dependency
-from modelctl.domain.releases import resolve_release
+from modelctl.domain.releases import Release, resolve_release
 from modelctl.domain.snapshots import Snapshot, find_models
 from modelctl.stores.values import Values, read_metrics, read_params
 from modelctl.switching.clone import Clone
@@ -65,21 +65,26 @@ def diff(clone: Clone, *, old: tuple[str, ...], new: tuple[str, ...] | None = No
         second, label = clone.workspace(), "workspace"
     else:
         after = resolve_release(new, clone.releases, clone.tags)
-        second, label = clone.catalog.snapshot(after.tag.commit), after.label
+        second, label = clone.catalog.snapshot(after.tag.commit), _label(clone, after)
     metrics = [read_metrics(clone.catalog, side, clone.caches) for side in (first, second)]
     params = [read_params(clone.catalog, side, clone.caches) for side in (first, second)]
     models, data = _changes(clone, first, second)
     return DiffResult(
-        old=before.label,
+        old=_label(clone, before),
         new=label,
         models=models,
         data=data,
         metrics=_values(metrics),
         params=_values(params),
         dependencies=_dependencies(first, second),
-        unavailable={before.label: metrics[0].unavailable, label: metrics[1].unavailable},
+        unavailable={_label(clone, before): metrics[0].unavailable, label: metrics[1].unavailable},
         problems=tuple(f"{problem.path}: {problem.reason}" for problem in (*first.problems, *second.problems)),
     )
+
+
+def _label(clone: Clone, release: Release) -> str:
+    """A release's version, or its tag where several models have releases."""
+    return release.label if len({r.model for r in clone.releases}) < 2 else release.tag.name
 
 
 def _changes(clone: Clone, first: Snapshot, second: Snapshot) -> tuple[tuple[OutChange, ...], tuple[OutChange, ...]]:

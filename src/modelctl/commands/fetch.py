@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelctl.domain.pointers import Out
 from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.domain.versions import parse_version
 from modelctl.errors import Integrity, NotFound, Unavailable, Usage
 from modelctl.switching.acquire import Progress, acquire
 from modelctl.switching.clone import Clone
@@ -46,7 +48,8 @@ def fetch(
     """
     if bool(releases) == (last is not None):
         raise Usage("name releases, or say --last N", hint="modelctl fetch --last 3")
-    wanted = [resolve_release((word,), clone.releases, clone.tags) for word in releases] or _last(clone, last or 0)
+    names = _group(releases, {release.model for release in clone.releases})
+    wanted = [resolve_release(words, clone.releases, clone.tags) for words in names] or _last(clone, last or 0)
     with clone.lock(wait=60):
         return FetchResult(tuple(_fetch(clone, release, progress) for release in wanted))
 
@@ -72,6 +75,17 @@ def restorable_outs(clone: Clone, release: Release) -> list[Out]:
     if problem := next((model.problem for model in models if model.problem), None):
         raise Integrity(f"{release.tag.name} is not readable: {problem}")
     return [out for model in models for out in model.outs if out.unrestorable is None]
+
+
+def _group(words: tuple[str, ...], models: Collection[str | None]) -> list[tuple[str, ...]]:
+    """One or two words a release: the name of a model takes the version behind it along."""
+    found: list[tuple[str, ...]] = []
+    rest = list(words)
+    while rest:
+        count = 2 if rest[0] in models and len(rest) > 1 and parse_version(rest[1]) else 1
+        found.append(tuple(rest[:count]))
+        rest = rest[count:]
+    return found
 
 
 def _last(clone: Clone, count: int) -> list[Release]:

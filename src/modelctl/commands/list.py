@@ -76,6 +76,8 @@ def describe_release(
         models = models_of_release(clone, release)
         holding = find_holding(clone, models)
         values = read_metrics(clone.catalog, clone.catalog.snapshot(release.tag.commit), clone.caches)
+    except NotFound as exc:
+        holding = Holding("not restorable", exc.message)
     except ModelctlError as exc:
         holding = Holding("not readable", exc.message)
     sizes = [total_size(clone.caches(out), out) for model in models for out in model.outs if out.cached]
@@ -92,7 +94,7 @@ def describe_release(
         live=(live or {}).get(release.tag.name, ""),
         bytes=holding.state,
         why=holding.why,
-        remote=_remote_state(clone, models) if remote and holding.state not in {"not readable", "in git"} else None,
+        remote=_remote_state(clone, models) if remote and holding.state in {"cached", "partly", "missing"} else None,
     )
 
 

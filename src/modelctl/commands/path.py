@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,33 +53,28 @@ def path(
         raise NotFound(f"{release.tag.name} has nothing that DVC could restore", hint="modelctl list")
     with clone.lock(wait=60):
         acquire(clone, outs, commit=release.tag.commit, progress=progress)
-        places = [_export(clone, out) for out in outs]
+        folder = _export(clone, outs)
+    places = [folder / out.path for out in outs]
     place = places[0] if len(places) == 1 else Path(os.path.commonpath([p.parent for p in places]))
-    return PathResult(
-        release=release.label, model=models[0].label, path=place, outs=tuple(str(place) for place in places)
-    )
+    return PathResult(release=release.label, model=models[0].label, path=place, outs=tuple(map(str, places)))
 
 
-def _export(clone: Clone, out: Out) -> Path:
-    """The read-only copy of one out, named by its content, with the out's own file name."""
-    if out.digest is None:
-        raise NotFound(f"{out.path} is declared without a hash")
-    folder = clone.git.common_dir / "modelctl" / "paths" / out.digest.oid
-    place = folder / out.path
-    if place.exists():
-        return place
-    building = folder.with_name(f"{out.digest.oid}.{os.getpid()}.tmp")
-    files.remove_tree(building)
-    (building / out.path).parent.mkdir(parents=True)
-    build_out(clone.cache(out.root), out.digest, building / out.path, ("reflink", "copy"), executable=out.executable)
-    _protect(building / out.path)
+def _export(clone: Clone, outs: list[Out]) -> Path:
+    """The folder, named by its content, that has read-only copies of `outs` at their paths."""
+    content = repr(sorted((out.path, out.digest) for out in outs)).encode()
+    folder = clone.git.common_dir / "modelctl" / "paths" / hashlib.sha256(content).hexdigest()[:16]
     if folder.exists():
+        return folder
+    building = folder.with_name(f"{folder.name}.tmp")
+    files.remove_tree(building)
+    for out in outs:
+        place = building / out.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(building / out.path, place)
-        files.remove_tree(building)
-    else:
-        files.rename(building, folder)
-    return place
+        if out.digest is not None:
+            build_out(clone.cache(out.root), out.digest, place, ("reflink", "copy"), executable=out.executable)
+        _protect(place)
+    files.rename(building, folder)
+    return folder
 
 
 def _protect(place: Path) -> None:

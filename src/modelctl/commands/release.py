@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from modelctl.domain.bindings import Binding, BoundOut, format_binding
 from modelctl.domain.pointers import Digest, Out
+from modelctl.domain.releases import sort_releases
 from modelctl.domain.snapshots import Model, Snapshot, find_models
 from modelctl.domain.tags import DEFAULT_MODEL, format_tag, parse_tag
 from modelctl.domain.versions import Version, parse_version
@@ -57,7 +58,7 @@ def release(
         chosen = _choose_model(clone, model, number)
         _check_committed(clone, chosen)
         _check_bytes(clone, chosen)
-        tag = format_tag(model or chosen[0].name, number, clone.settings.tag_formats)
+        tag = format_tag(model or chosen[0].name, number, _formats(clone, model or chosen[0].name))
         if parse_tag(tag, clone.settings.tag_formats) is None or not clone.git.is_valid_tag(tag):
             raise Usage(f"{tag} is no name for a release tag", hint="modelctl release v5")
         existed = _check_new(clone, tag)
@@ -82,8 +83,17 @@ def release(
     )
 
 
+def _formats(clone: Clone, model: str) -> tuple[str, ...]:
+    """The form of new tags: that of the settings, else that of the model's newest release."""
+    if clone.settings.tag_formats:
+        return clone.settings.tag_formats
+    before = next((r for r in sort_releases(clone.releases) if r.model == model), None)
+    return ("{model}@v{version}",) if before and before.tag.name.startswith(f"{model}@v") else ()
+
+
 def _version(text: str) -> Version:
-    version = parse_version(text.rpartition("-")[2]) if parse_version(text) is None else parse_version(text)
+    named = parse_tag(text)
+    version = parse_version(text) or (named.version if named else None)
     if version is None:
         raise Usage(f"{text!r} is no version", hint="modelctl release v5   or   modelctl release v1.2.0")
     return version
@@ -170,7 +180,7 @@ def _push_objects(clone: Clone, outs: list[Out], progress: Progress | None) -> t
         cache = clone.cache(root)
         if bad := [digest for digest in digests if not cache.is_sound(digest)]:
             raise Integrity(f"the cached object {bad[0].oid} does not hold what its name says", hint="modelctl verify")
-        with dvc.open_remote(clone.config(root), name) as remote:
+        with dvc.open_remote(clone.config(root), name, may_create=True) as remote:
             sizes = remote.sizes(digests)
             absent = [d for d in digests if sizes[d] != cache.path(d).stat().st_size]
             if absent:

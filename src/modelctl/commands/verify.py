@@ -146,7 +146,6 @@ def _on_remote(clone: Clone, out: Out) -> _State:
 
     if out.digest is None:
         return [], [], 0
-    missing, corrupt = [], []
     with dvc.open_remote(clone.config(out.root), out.remote) as remote:
         files: Mapping[str, Digest] = {}
         if out.digest.is_dir and remote.sizes([out.digest])[out.digest] is not None:
@@ -155,11 +154,9 @@ def _on_remote(clone: Clone, out: Out) -> _State:
             files = parse_manifest(remote.read(out.digest), digest=out.digest).files
         named = _named(out, files)
         sizes = remote.sizes(named)
-        for digest, name in named.items():
-            if sizes[digest] is None:
-                missing.append(name)
-            elif not remote.holds(digest):
-                corrupt.append(name)
+        missing = [name for digest, name in named.items() if sizes[digest] is None]
+        bad = remote.unsound(digest for digest in named if sizes[digest] is not None)
+    corrupt = [name for digest, name in named.items() if digest in bad]
     return missing, corrupt, len(named)
 
 

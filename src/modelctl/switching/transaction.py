@@ -72,8 +72,7 @@ def switch(clone: Clone, request: Request, *, wait: float = 0, progress: Progres
             return Switched(plan, None, (), fetched, changed=False)
         with _scratch(clone) as folder:
             intent = _stage(clone, plan, steps, folder)
-            entry, follow_up = _perform(clone, intent, folder, began)
-        note_tag(clone, plan)
+            entry, follow_up = _perform(clone, plan, intent, began)
         return Switched(plan, entry, steps, fetched, changed=True, follow_up=follow_up)
 
 
@@ -106,8 +105,9 @@ def recover_locked(clone: Clone) -> Recovered | None:
     return Recovered(entry, kept)
 
 
-def _perform(clone: Clone, intent: Intent, folder: Path, began: float) -> tuple[Entry, str | None]:
-    path = clone.state / "intent.json"
+def _perform(clone: Clone, plan: Plan, intent: Intent, began: float) -> tuple[Entry, str | None]:
+    """The switch itself. What fails after everything was read back is a follow-up, not a failure."""
+    path, folder = clone.state / "intent.json", clone.state / "switch"
     with _deferred_signals() as stopped, _dvc_lock(clone, intent):
         write_intent(path, intent)
         try:
@@ -121,7 +121,12 @@ def _perform(clone: Clone, intent: Intent, folder: Path, began: float) -> tuple[
             raise
         intent = replace(intent, phase="switched", entry=_timed(intent.entry, began))
         write_intent(path, intent)
-        return _finish(clone, intent, outcome="done")
+        try:
+            done = _finish(clone, intent, outcome="done")
+            note_tag(clone, plan)
+        except (OSError, ModelctlError) as exc:
+            return intent.entry, f"the switch is done and its record is not: {_account(exc)}; modelctl recover"
+        return done
 
 
 def _finish(clone: Clone, intent: Intent, *, outcome: Outcome) -> tuple[Entry, str | None]:
