@@ -183,7 +183,8 @@ def _render_cautions(result: SwitchResult, screen: Screen) -> None:
 def _state(model: ModelStatus, screen: Screen) -> list[Part]:
     named = model.release or "of no release"
     also = [tag for tag in model.same_as if tag != model.tag]
-    same = f" (the same as {', '.join(also)})" if also else ""
+    shown = also if screen.verbose or len(also) < 5 else [*also[:3], f"{len(also) - 3} more"]
+    same = f" (the same as {', '.join(shown)})" if shown else ""
     differing = [
         *(f"{path} is missing" for path in model.missing),
         *(f"{path} differs" for path in model.changed),
