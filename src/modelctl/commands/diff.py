@@ -14,10 +14,11 @@ from modelctl.domain.changes import (
     compare_values,
 )
 from modelctl.domain.pointers import Dependency
-from modelctl.domain.releases import Release, resolve_release
+from modelctl.domain.releases import Release
 from modelctl.domain.snapshots import Snapshot, find_models
 from modelctl.stores.values import Values, read_metrics, read_params
 from modelctl.switching.clone import Clone
+from modelctl.switching.live import get_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,12 @@ def diff(clone: Clone, *, old: tuple[str, ...], new: tuple[str, ...] | None = No
 
     Raises `NotFound` or `Usage` when a name means no release or several.
     """
-    before = resolve_release(old, clone.releases, clone.tags)
+    before = get_release(clone, old)
     first = clone.catalog.snapshot(before.tag.commit)
     if new is None:
         second, label = clone.workspace(), "workspace"
     else:
-        after = resolve_release(new, clone.releases, clone.tags)
+        after = get_release(clone, new)
         second, label = clone.catalog.snapshot(after.tag.commit), _label(clone, after)
     metrics = [read_metrics(clone.catalog, side, clone.caches) for side in (first, second)]
     params = [read_params(clone.catalog, side, clone.caches) for side in (first, second)]

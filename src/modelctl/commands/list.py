@@ -129,7 +129,7 @@ def _remote_state(clone: Clone, models: tuple[Model, ...]) -> str:
 
 def _note(clone: Clone, found: list[Release]) -> str:
     if found:
-        return ""
+        return "this clone is shallow and may lack releases: git fetch --tags" if clone.git.shallow else ""
     if not clone.tags:
         where = "this shallow clone" if clone.git.shallow else "this clone"
         return f"{where} has no tags: git fetch --tags, or make a first release: modelctl release v1"

@@ -7,12 +7,12 @@ from typing import Any
 
 from modelctl.commands.list import ReleaseRow, describe_release
 from modelctl.domain.pointers import Out
-from modelctl.domain.releases import Tag, resolve_release
+from modelctl.domain.releases import Tag
 from modelctl.domain.snapshots import Snapshot
 from modelctl.errors import ModelctlError
 from modelctl.stores.values import read_params
 from modelctl.switching.clone import Clone
-from modelctl.switching.live import models_of_release
+from modelctl.switching.live import get_release, models_of_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class ShowResult:
 
 def show(clone: Clone, *, words: tuple[str, ...]) -> ShowResult:
     """Return one release; raises `NotFound` or `Usage` when `words` name none or several."""
-    release = resolve_release(words, clone.releases, clone.tags)
+    release = get_release(clone, words)
     snapshot = clone.catalog.snapshot(release.tag.commit)
     try:
         models = models_of_release(clone, release)

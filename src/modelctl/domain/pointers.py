@@ -12,6 +12,7 @@ from typing import Any
 
 from modelctl.domain.documents import load_yaml
 from modelctl.domain.paths import parse_path, printable
+from modelctl.domain.templates import Read, is_templated, no_file, resolve_pipeline
 from modelctl.errors import Integrity
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -62,10 +63,17 @@ class Out:
     versioned: bool = False
 
     @property
+    def is_lost(self) -> bool:
+        """Whether DVC should have the bytes and nothing says which."""
+        return self.cached and self.digest is None
+
+    @property
     def unrestorable(self) -> str | None:
         """Why DVC could not bring this out back, or None when a store may hold it."""
         if not self.cached:
             return "not cached by DVC (cache: false)"
+        if self.digest is None and self.versioned:
+            return "a directory on a cloud-versioned remote, whose pointer names no hash of the whole"
         if self.digest is None:
             return "declared without a hash"
         return None
@@ -100,11 +108,12 @@ class LockedStage:
 
 @dataclass(frozen=True, slots=True)
 class StageFlags:
-    """What only `dvc.yaml` knows of a stage's outs."""
+    """What only `dvc.yaml` knows of a stage's outs. A `group` stands for stages that cannot be told here."""
 
     wdir: str
     uncached: tuple[str, ...]
     remotes: tuple[tuple[str, str], ...]
+    group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,12 @@ class Pipeline:
     artifacts: tuple[tuple[str, str, str], ...]
     metrics: tuple[str, ...]
     params: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+    def find_flags(self, name: str) -> StageFlags | None:
+        """The stage that the lock calls `name`, None when there is no such stage any more."""
+        group = self.stages.get(name.partition("@")[0])
+        return self.stages.get(name) or (group if group and group.group else None)
 
 
 def parse_dvc_file(data: bytes, path: str, *, root: str) -> tuple[Out, ...]:
@@ -122,8 +137,11 @@ def parse_dvc_file(data: bytes, path: str, *, root: str) -> tuple[Out, ...]:
     document = _mapping(load_yaml(data, name=path), path)
     base = _folder(document.get("wdir"), posixpath.dirname(path))
     deps = _list(document.get("deps"), path)
+    entries = _list(document.get("outs"), path)
+    if "cmd" in document or any(isinstance(entry, dict) and "metric" in entry for entry in entries):
+        raise Integrity(f"{path} was written by DVC 0.x, which DVC 3 no longer reads")
     imported = any(isinstance(dep, dict) and "repo" in dep for dep in deps)
-    outs = (_out(entry, path, base, root) for entry in _list(document.get("outs"), path))
+    outs = (_out(entry, path, base, root) for entry in entries)
     return tuple(replace(out, imported=imported) for out in outs)
 
 
@@ -135,30 +153,52 @@ def parse_lock(data: bytes, path: str, pipeline: Pipeline, *, root: str) -> tupl
     document = _mapping(load_yaml(data, name=path), path)
     if document and "schema" not in document:
         raise Integrity(f"{path} was written by DVC 1.x, which DVC 3 no longer reads")
+    if document and document["schema"] != "2.0":
+        raise Integrity(f"{path} has the schema {printable(str(document['schema']))[:20]!r}, which DVC 3 does not read")
     found = []
     for name, entry in _mapping(document.get("stages"), path).items():
-        flags = pipeline.stages.get(name) or pipeline.stages.get(name.partition("@")[0])
+        flags = pipeline.find_flags(name)
         if flags is not None:
             found.append(_locked_stage(name, _mapping(entry, path), path, flags, root))
     return tuple(found)
 
 
-def parse_pipeline(data: bytes, path: str) -> Pipeline:
-    """Return what is read from the `dvc.yaml` at `path`; raises `Integrity` when it is no YAML map."""
-    document = _mapping(load_yaml(data, name=path, aliases=True), path)
+def parse_pipeline(data: bytes, path: str, read: Read = no_file) -> Pipeline:
+    """Return what is read from the `dvc.yaml` at `path`; raises `Integrity` when it is no YAML map.
+
+    `read` returns the files that templates take their values from. What is wrong with one stage or
+    artifact is said in `problems`.
+    """
+    if is_templated(data):
+        document = resolve_pipeline(data, path, read)
+    else:
+        document = _mapping(load_yaml(data, name=path, aliases=True), path)
     folder = posixpath.dirname(path)
+    problems: list[str] = []
     stages, metrics = {}, [*_paths(document.get("metrics"), folder)]
     for name, entry in _mapping(document.get("stages"), path).items():
         stage = entry.get("do", entry) if isinstance(entry, dict) else {}
-        wdir = _folder(stage.get("wdir") if isinstance(stage, dict) else None, folder)
-        stages[name] = _flags(stage, wdir)
-        metrics += _paths(stage.get("metrics") if isinstance(stage, dict) else None, wdir)
+        try:
+            wdir = _folder(stage.get("wdir") if isinstance(stage, dict) else None, folder)
+            stages[name] = _flags(stage, wdir, group=isinstance(entry, dict) and "group" in entry)
+            metrics += _paths(stage.get("metrics") if isinstance(stage, dict) else None, wdir)
+        except Integrity as exc:
+            problems.append(f"stage {printable(name)}: {exc.message}")
     artifacts = []
     for name, entry in _mapping(document.get("artifacts"), path).items():
         if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            if "${" in entry["path"]:
+                problems.append(f"artifact {printable(name)}: its path {printable(entry['path'])!r} cannot be resolved")
+                continue
             artifacts.append((name, parse_path(entry["path"], base=folder), str(entry.get("type") or "")))
     params = [*_paths(document.get("params"), folder), posixpath.join(folder, "params.yaml")]
-    return Pipeline(stages, tuple(artifacts), tuple(dict.fromkeys(metrics)), tuple(dict.fromkeys(params)))
+    return Pipeline(
+        stages,
+        tuple(artifacts),
+        tuple(dict.fromkeys(metrics)),
+        tuple(dict.fromkeys(params)),
+        tuple(problems),
+    )
 
 
 def has_conflict(data: bytes) -> bool:
@@ -232,7 +272,7 @@ def _dependency(raw: dict[str, Any], base: str) -> Dependency:
     return Dependency(shown, digest, _count(raw.get("size")), _count(raw.get("nfiles")))
 
 
-def _flags(stage: Any, wdir: str) -> StageFlags:
+def _flags(stage: Any, wdir: str, *, group: bool) -> StageFlags:
     uncached, remotes = [], []
     sections = [stage.get(key) for key in ("outs", "metrics", "plots")] if isinstance(stage, dict) else []
     for entry in (entry for section in sections if isinstance(section, list) for entry in section):
@@ -245,7 +285,7 @@ def _flags(stage: Any, wdir: str) -> StageFlags:
                     uncached.append(where)
                 if isinstance(flags.get("remote"), str):
                     remotes.append((where, flags["remote"]))
-    return StageFlags(wdir, tuple(uncached), tuple(remotes))
+    return StageFlags(wdir, tuple(uncached), tuple(remotes), group)
 
 
 def _names(pattern: str, path: str) -> bool:
@@ -268,7 +308,7 @@ def _folder(raw: Any, base: str) -> str:
     if not isinstance(raw, str) or posixpath.normpath(raw) == ".":
         return base
     if "${" in raw:
-        raise Integrity(f"wdir {printable(raw)!r} is a template, which only DVC can resolve")
+        raise Integrity(f"wdir {printable(raw)!r} names a variable that is not to be found")
     joined = posixpath.normpath(posixpath.join(base, raw))
     return "" if joined == "." else parse_path(raw, base=base, what="wdir")
 

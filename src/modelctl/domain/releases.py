@@ -70,6 +70,8 @@ def resolve_release(words: Sequence[str], releases: Iterable[Release], tags: Ite
     """
     known, every = list(releases), list(tags)
     text = " ".join(words)
+    if not 1 <= len(words) <= 2:
+        raise Usage(f"{printable(text)!r} is not a release", hint="a release is one or two words: v4, or churn v4")
     if len(words) == 1:
         full = words[0].removeprefix("refs/tags/")
         exact = next((tag for tag in every if tag.name == full), None)
@@ -91,11 +93,13 @@ def _by_version(words: Sequence[str], known: list[Release]) -> list[Release]:
     if version is None:
         return []
     mine = [release for release in known if model is None or model in _model_names(release)]
-    exact = [release for release in mine if _is_exactly(release, version)]
-    return exact or [r for r in mine if r.version and r.version.key[:3] == version.key[:3]]
+    same = [release for release in mine if release.version and release.version.key[:3] == version.key[:3]]
+    spelt = {(r.directory, r.model) for r in same if _is_exactly(r, version)}
+    return [r for r in same if (r.directory, r.model) not in spelt or _is_exactly(r, version)]
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, Version | None]:
+    """The model (None: any) and the version that one or two words name."""
     if len(words) == 2:
         return words[0], parse_version(words[1])
     if version := parse_version(words[0]):
@@ -136,6 +140,8 @@ def _not_found(words: Sequence[str], known: list[Release], every: list[Tag]) -> 
     text = printable(" ".join(words))
     if not every:
         return NotFound(f"no release {text}: this clone has no tags", hint="git fetch --tags origin")
+    if any(text == r.model for r in known):
+        return NotFound(f"{text} is a model: which release of it?", hint=f"modelctl list {text}")
     model, version = _split(words)
     mine = [r for r in known if model is None or model in _model_names(r)] or known
     near = _nearest(words, version, sort_releases(mine), every)
@@ -145,9 +151,7 @@ def _not_found(words: Sequence[str], known: list[Release], every: list[Tag]) -> 
     return NotFound(f"{of} has no release {named}", hint=f"nearest are {', '.join(near)} — modelctl list")
 
 
-def _nearest(
-    words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]
-) -> list[str]:
+def _nearest(words: Sequence[str], version: Version | None, mine: list[Release], every: list[Tag]) -> list[str]:
     labels = [tag.name for tag in every]
     if version and mine:
         alike = difflib.get_close_matches(words[-1], labels, n=1, cutoff=0.8) if version.is_prerelease else []

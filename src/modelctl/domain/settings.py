@@ -60,7 +60,7 @@ def _formats(raw: object, name: str) -> tuple[str, ...]:
 
 def _models(raw: object, name: str) -> dict[str, tuple[str, ...]]:
     if not isinstance(raw, dict):
-        raise Usage(f"{name}: models is not a table", hint='[models]\nchurn = ["models/churn.pkl"]')
+        raise Usage(f"{name}: models is not a table", hint='models.churn = ["models/churn.pkl"]')
     return {
         str(model): tuple(
             parse_path(path) for path in _texts([paths] if isinstance(paths, str) else paths, name, model)

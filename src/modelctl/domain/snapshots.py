@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelctl.domain.pointers import LockedStage, Out
 from modelctl.domain.settings import Settings
 from modelctl.domain.tags import DEFAULT_MODEL, ReleaseName
 from modelctl.errors import Integrity, NotFound
+
+_ONE_TOO_MANY = "remove one of the two pointers and commit that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def find_models(snapshot: Snapshot, settings: Settings) -> tuple[Model, ...]:
     They come from `artifacts:` in `dvc.yaml`; else from the settings; else every out below a DVC
     root's `models/` is that root's one model, `model`.
     """
-    return _artifact_models(snapshot) or _configured_models(snapshot, settings) or _default_models(snapshot)
+    found = _artifact_models(snapshot) or _configured_models(snapshot, settings) or _default_models(snapshot)
+    return tuple(_with_layout(model) for model in found)
 
 
 def select_models(models: Iterable[Model], name: ReleaseName, tag: str) -> tuple[Model, ...]:
@@ -103,14 +106,23 @@ def select_models(models: Iterable[Model], name: ReleaseName, tag: str) -> tuple
     )
 
 
+def _with_layout(model: Model) -> Model:
+    """The model, with its problem when its pointers contradict each other."""
+    try:
+        check_layout(model.outs)
+    except Integrity as exc:
+        return replace(model, problem=model.problem or exc.message)
+    return model
+
+
 def check_layout(outs: Iterable[Out]) -> None:
     """Raise `Integrity` when two of `outs` claim one path or one lies inside another."""
     paths = sorted((out.path for out in outs), key=lambda path: path.split("/"))
     for first, second in itertools.pairwise(paths):
         if first == second:
-            raise Integrity(f"two pointers name the same path: {first}")
+            raise Integrity(f"two pointers name the same path: {first}", hint=_ONE_TOO_MANY)
         if second.startswith(first + "/"):
-            raise Integrity(f"the out {second} lies inside the out {first}")
+            raise Integrity(f"the out {second} lies inside the out {first}", hint=_ONE_TOO_MANY)
 
 
 def _artifact_models(snapshot: Snapshot) -> tuple[Model, ...]:

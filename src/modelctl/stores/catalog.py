@@ -20,15 +20,18 @@ from modelctl.domain.releases import Release, Tag
 from modelctl.domain.settings import FILES, Settings, parse_settings
 from modelctl.domain.snapshots import Artifact, Problem, Snapshot
 from modelctl.domain.tags import parse_tag
+from modelctl.domain.templates import Read
 from modelctl.errors import Integrity, ModelctlError
 from modelctl.stores.git import ObjectReader
 
-POINTER_FILES = (":(top,glob)**/*.dvc", ":(top,glob)**/dvc.yaml", ":(top,glob)**/dvc.lock", ":(top,glob)**/.dvcignore")
+_NAMES = ("dvc.yaml", "dvc.lock", ".dvcignore", "params.yaml")
+POINTER_FILES = (":(top,glob)**/*.dvc", *(f":(top,glob)**/{name}" for name in _NAMES))
 """Pathspecs of the files that `is_pointer` means."""
 
 _ROOT_MARK = ".dvc/"
 _EMPTY = Pipeline({}, (), (), ())
 _Entries = tuple[tuple[str, str], ...]
+_Texts = dict[str, bytes | None]
 
 
 @dataclass(slots=True)
@@ -37,11 +40,11 @@ class Catalog:
 
     objects: ObjectReader
     _trees: dict[str, _Entries] = field(default_factory=dict)
-    _pipelines: dict[tuple[str, str], Pipeline | Problem] = field(default_factory=dict)
+    _pipelines: dict[tuple[str, str], list[tuple[_Texts, Pipeline | Problem]]] = field(default_factory=dict)
     _pointers: dict[tuple[str, str, str], tuple[Out, ...] | Problem] = field(default_factory=dict)
-    _locks: dict[tuple[str, str, str | None], tuple[LockedStage, ...] | Problem] = field(default_factory=dict)
+    _locks: dict[tuple[str, str, int], tuple[LockedStage, ...] | Problem] = field(default_factory=dict)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict)
-    _ignores: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    _ignores: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def snapshot(self, commit: str) -> Snapshot:
         """What DVC declares at `commit`. Pointers that cannot be read are its `problems`."""
@@ -104,29 +107,38 @@ class Catalog:
         artifacts: list[Artifact] = []
         metrics: list[str] = []
         params: list[str] = []
-        ignored = _Ignored({path: self._patterns(path, blob) for path, blob in entries.items() if _is_ignore(path)})
+        ignored = _Ignored({path: self._patterns(blob) for path, blob in entries.items() if _is_ignore(path)})
+
+        def read(path: str) -> bytes | None:
+            blob = entries.get(path)
+            return self._blob(blob) if blob else None if is_pointer(path) else self.text(commit, path)
+
         for path, blob in sorted(entries.items()):
             name = posixpath.basename(path)
             root = _root_of(path, roots)
-            if root is None or _is_mark(path) or ignored.matches(path):
+            if root is None or _is_mark(path) or ignored.matches(path, root):
                 continue
             if name == "dvc.yaml":
-                pipeline = self._pipeline(path, blob)
+                pipeline = self._pipeline(path, blob, read)
                 if isinstance(pipeline, Problem):
                     problems.append(pipeline)
                     continue
                 folder = posixpath.dirname(path)
+                problems += [Problem(path, reason) for reason in pipeline.problems]
                 artifacts += [Artifact(n, folder, p, kind) for n, p, kind in pipeline.artifacts]
                 metrics += pipeline.metrics
                 params += pipeline.params
             elif name == "dvc.lock":
-                yaml_blob = entries.get(posixpath.join(posixpath.dirname(path), "dvc.yaml"))
-                read = self._lock(path, blob, yaml_blob, root)
-                if isinstance(read, Problem):
-                    problems.append(read)
+                yaml_path = posixpath.join(posixpath.dirname(path), "dvc.yaml")
+                yaml_blob = entries.get(yaml_path)
+                locked = self._lock(
+                    path, blob, self._pipeline(yaml_path, yaml_blob, read) if yaml_blob else _EMPTY, root
+                )
+                if isinstance(locked, Problem):
+                    problems.append(locked)
                     continue
-                stages += read
-                outs += [out for stage in read for out in stage.outs]
+                stages += locked
+                outs += [out for stage in locked for out in stage.outs]
             elif name.endswith(".dvc"):
                 pointed = self._pointer(path, blob, root)
                 if isinstance(pointed, Problem):
@@ -144,21 +156,28 @@ class Catalog:
             tuple(problems),
         )
 
-    def _pipeline(self, path: str, blob: str) -> Pipeline | Problem:
-        key = (path, blob)
-        if key not in self._pipelines:
-            data = self._blob(blob)
-            try:
-                self._pipelines[key] = parse_pipeline(data, path)
-            except ModelctlError as exc:
-                self._pipelines[key] = Problem(path, _why(exc, data))
-        return self._pipelines[key]
+    def _pipeline(self, path: str, blob: str, read: Read) -> Pipeline | Problem:
+        """What the `dvc.yaml` says, which depends on the files that its templates take their values from."""
+        known = self._pipelines.setdefault((path, blob), [])
+        for texts, found in known:
+            if all(read(name) == text for name, text in texts.items()):
+                return found
+        texts, data = {}, self._blob(blob)
 
-    def _lock(self, path: str, blob: str, yaml_blob: str | None, root: str) -> tuple[LockedStage, ...] | Problem:
-        key = (path, blob, yaml_blob)
+        def note(name: str) -> bytes | None:
+            return texts.setdefault(name, read(name))
+
+        parsed: Pipeline | Problem
+        try:
+            parsed = parse_pipeline(data, path, note)
+        except ModelctlError as exc:
+            parsed = Problem(path, _why(exc, data))
+        known.append((texts, parsed))
+        return parsed
+
+    def _lock(self, path: str, blob: str, pipeline: Pipeline | Problem, root: str) -> tuple[LockedStage, ...] | Problem:
+        key = (path, blob, id(pipeline))
         if key not in self._locks:
-            yaml_path = posixpath.join(posixpath.dirname(path), "dvc.yaml")
-            pipeline = self._pipeline(yaml_path, yaml_blob) if yaml_blob else _EMPTY
             data = self._blob(blob)
             try:
                 known = _EMPTY if isinstance(pipeline, Problem) else pipeline
@@ -177,12 +196,11 @@ class Catalog:
                 self._pointers[key] = Problem(path, _why(exc, data))
         return self._pointers[key]
 
-    def _patterns(self, path: str, blob: str) -> frozenset[str]:
-        key = (path, blob)
-        if key not in self._ignores:
+    def _patterns(self, blob: str) -> tuple[str, ...]:
+        if blob not in self._ignores:
             lines = self._blob(blob).decode("utf-8", "replace").splitlines()
-            self._ignores[key] = frozenset(line for line in lines if line.strip() and not line.startswith("#"))
-        return self._ignores[key]
+            self._ignores[blob] = tuple(line for line in lines if line.strip() and not line.startswith("#"))
+        return self._ignores[blob]
 
     def _blob(self, oid: str) -> bytes:
         found = self.objects.read(oid)
@@ -203,7 +221,7 @@ class _Overlay(ObjectReader):
 class _Ignored:
     """The `.dvcignore` files of a commit: DVC does not see pointers that they exclude."""
 
-    def __init__(self, patterns: dict[str, frozenset[str]]) -> None:
+    def __init__(self, patterns: dict[str, tuple[str, ...]]) -> None:
         self._specs = {}
         if any(patterns.values()):
             from pathspec import GitIgnoreSpec
@@ -212,11 +230,12 @@ class _Ignored:
                 posixpath.dirname(path): GitIgnoreSpec.from_lines(lines) for path, lines in patterns.items() if lines
             }
 
-    def matches(self, path: str) -> bool:
+    def matches(self, path: str, root: str) -> bool:
+        """Whether the files of the DVC root `root` exclude `path`."""
         return any(
             spec.match_file(posixpath.relpath(path, folder) if folder else path)
             for folder, spec in self._specs.items()
-            if not folder or path.startswith(folder + "/")
+            if _is_below(path, folder) and (folder == root or _is_below(folder, root))
         )
 
 
@@ -234,7 +253,7 @@ def list_releases(tags: Iterable[Tag], settings: Settings) -> list[Release]:
 def is_pointer(path: str) -> bool:
     """Whether a file of that name says something about DVC."""
     name = posixpath.basename(path)
-    return name in {"dvc.yaml", "dvc.lock", ".dvcignore"} or (name.endswith(".dvc") and name != ".dvc")
+    return name in _NAMES or (name.endswith(".dvc") and name != ".dvc")
 
 
 def read_worktree(top: Path, paths: Iterable[str]) -> dict[str, bytes | None]:
@@ -260,8 +279,12 @@ def _is_ignore(path: str) -> bool:
 
 def _root_of(path: str, roots: Iterable[str]) -> str | None:
     """The innermost DVC root above `path`."""
-    above = [root for root in roots if not root or path.startswith(root + "/")]
+    above = [root for root in roots if _is_below(path, root)]
     return max(above, key=len, default=None)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return not folder or path.startswith(folder + "/")
 
 
 def _why(exc: ModelctlError, data: bytes) -> str:

@@ -7,13 +7,17 @@ The only importer of DVC. `dvc.repo.Repo` and the object databases behind it are
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from modelctl import faults
 from modelctl.domain.pointers import Digest
@@ -22,7 +26,14 @@ from modelctl.stores.dvc_config import DvcConfig
 from modelctl.stores.git import without_credentials
 
 AT_TAG = "modelctl-at-tag"
+PATIENCE = 30.0
+"""The seconds that a remote has to say anything at all. Transports wait for minutes, some for half an hour."""
+
 _LOCATION = ("url", "endpointurl", "region")
+_EXTRAS = ("azure", "gs", "s3", "ssh")
+_NOBODY = "0" * 32
+_READERS = 4
+_SECRET = re.compile(r"pass|secret|token|connection_string|auth_header|(access|account|customer)_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,9 @@ class Remote:
     name: str
     url: str
     _repo: Any
+    _secrets: tuple[str, ...] = ()
+    _may_create: bool = False
+    _opened: dict[bool, Any] = field(default_factory=dict)
 
     def fetch(self, digests: Iterable[Digest]) -> dict[Digest, str]:
         """Bring objects into the cache; returns those that did not come, with the reason.
@@ -56,22 +70,34 @@ class Remote:
         found: dict[Digest, int | None] = {}
         for group, _, remote in self._stores(digests):
             paths = [remote.oid_to_path(digest.oid) for digest in group]
-            with _translated(self.url):
+            with self._translated():
                 answers = remote.fs.info(paths, batch_size=remote.fs.jobs, return_exceptions=True)
             for digest, answer in zip(group, answers, strict=True):
                 if isinstance(answer, FileNotFoundError):
                     found[digest] = None
                 elif isinstance(answer, BaseException):
-                    raise _unavailable(self.url, answer) from answer
+                    raise self._unavailable(answer) from answer
                 else:
                     found[digest] = int(answer.get("size") or 0)
         return found
 
+    def unsound(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of the objects, all of which are there, whose bytes are not what they name.
+
+        Every byte is read, in streams, a few objects at a time.
+        """
+        every = list(dict.fromkeys(digests))
+        for legacy in {digest.legacy for digest in every}:
+            self._store(legacy=legacy)
+        with ThreadPoolExecutor(_READERS) as readers:
+            sound = readers.map(self.holds, every)
+            return {digest for digest, holds in zip(every, sound, strict=True) if not holds}
+
     def holds(self, digest: Digest) -> bool:
         """Whether the remote's bytes are what `digest` names, read in a stream."""
         plain, text = (hashlib.md5(usedforsecurity=False) for _ in range(2))
-        (_, _, remote), *_ = self._stores([digest])
-        with _translated(self.url), remote.fs.open(remote.oid_to_path(digest.oid), "rb") as file:
+        remote = self._store(legacy=digest.legacy)
+        with self._translated(), remote.fs.open(remote.oid_to_path(digest.oid), "rb") as file:
             while chunk := file.read(1 << 20):
                 plain.update(chunk)
                 if digest.legacy:
@@ -80,8 +106,8 @@ class Remote:
 
     def read(self, digest: Digest) -> bytes:
         """The bytes that the remote has for a manifest."""
-        (_, _, remote), *_ = self._stores([digest])
-        with _translated(self.url), remote.fs.open(remote.oid_to_path(digest.oid), "rb") as file:
+        remote = self._store(legacy=digest.legacy)
+        with self._translated(), remote.fs.open(remote.oid_to_path(digest.oid), "rb") as file:
             data: bytes = file.read(512 << 20)
             return data
 
@@ -91,124 +117,116 @@ class Remote:
         for legacy in (False, True):
             group = [digest for digest in every if digest.legacy is legacy]
             if group:
+                remote = self._store(legacy=legacy)
+                yield group, self._repo.cache.legacy if legacy else self._repo.cache.local, remote
+
+    def _store(self, *, legacy: bool) -> Any:
+        """The remote's objects of one generation; the first to be opened proves that the remote answers."""
+        if legacy not in self._opened:
+            with self._translated():
                 name = "md5-dos2unix" if legacy else "md5"
-                with _translated(self.url):
-                    store = self._repo.cloud.get_remote_odb(self.name, hash_name=name)
-                yield group, self._repo.cache.legacy if legacy else self._repo.cache.local, store
+                store = self._repo.cloud.get_remote_odb(self.name, hash_name=name)
+                if not self._opened:
+                    self._reach(store)
+            self._opened[legacy] = store
+        return self._opened[legacy]
+
+    def _reach(self, store: Any) -> None:
+        """Raise unless the remote says something, be it "not there", within `PATIENCE`."""
+        if store.fs.protocol == "local":
+            folder = Path(self._repo.config["remote"][self.name.lower()]["url"])
+            if not folder.is_dir() and not self._may_create:
+                raise Unavailable(f"the DVC remote {self.url} is not there", hint="mount it, or: dvc remote modify")
+            return
+        answer = _ask(lambda: store.fs.info(store.oid_to_path(_NOBODY)))
+        is_answer = isinstance(answer, (FileNotFoundError, PermissionError)) or hasattr(answer, "status")
+        if isinstance(answer, BaseException) and not is_answer:
+            raise answer
 
     def _move(self, group: list[Digest], source: Any, target: Any, verb: str) -> dict[Digest, str]:
         failed: dict[Digest, str] = {}
         by_oid = {digest.oid: digest for digest in group}
 
         def note(oid: str, exc: BaseException) -> None:
-            failed[by_oid[oid]] = "not there" if isinstance(exc, FileNotFoundError) else _reason(exc)
+            failed[by_oid[oid]] = "not there" if isinstance(exc, FileNotFoundError) else self._reason(exc)
 
-        paths = [source.oid_to_path(digest.oid) for digest in group]
-        with _translated(self.url), faults.point(f"dvc.{verb}"):
-            target.add(
-                paths,
-                source.fs,
-                list(by_oid),
-                on_error=note,
-                verify=False,
-                hardlink=False,
-                check_exists=False,
-                batch_size=target.fs.jobs,
-            )
+        with self._translated(), faults.point(f"dvc.{verb}"):
+            while group:
+                known = len(failed)
+                try:
+                    target.add(
+                        [source.oid_to_path(digest.oid) for digest in group],
+                        source.fs,
+                        [digest.oid for digest in group],
+                        on_error=note,
+                        verify=False,
+                        hardlink=False,
+                        check_exists=False,
+                        batch_size=target.fs.jobs,
+                    )
+                    break
+                except FileNotFoundError:
+                    # Transports that fetch one by one report the absent object, then stumble over its
+                    # temporary file; what they had not come to is still to be had.
+                    if len(failed) == known:
+                        raise
+                    group = [d for d in group if d not in failed and not target.exists(d.oid)]
         return failed
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        with _translated(self.url, self._secrets):
+            yield
+
+    def _unavailable(self, exc: BaseException) -> Unavailable:
+        return _unavailable(self.url, exc, self._secrets)
+
+    def _reason(self, exc: BaseException) -> str:
+        return _reason(exc, self._secrets)
 
 
 @contextlib.contextmanager
 def open_remote(
-    config: DvcConfig, name: str | None = None, *, location: Mapping[str, str] | None = None
+    config: DvcConfig,
+    name: str | None = None,
+    *,
+    location: Mapping[str, str] | None = None,
+    may_create: bool = False,
 ) -> Iterator[Remote]:
     """Open a remote of the DVC root that `config` is of: the named one, else the default.
 
     `location` (of a remote that an older commit's configuration names) is opened with that location
-    and nothing else of it. Raises `Unavailable` when there is no such remote or it cannot be opened.
+    and nothing else of it; when it is on a server that today's configuration knows, the settings and
+    credentials for that server are today's. `may_create`: a local folder that is not there is one
+    that a push will make. Raises `Unavailable` when there is no such remote or it cannot be opened.
     """
-    wanted = AT_TAG if location else name or config.default_remote
+    wanted = AT_TAG if location else (name or config.default_remote or "").lower()
     remotes = dict(config.remotes)
     if location:
-        remotes[AT_TAG] = {key: location[key] for key in _LOCATION if key in location}
-    if wanted is None:
+        remotes[AT_TAG] = _settings_for(location, remotes)
+    if not wanted:
         raise Unavailable(f"no DVC remote is configured in {config.root}", hint="dvc remote add -d NAME URL")
     if wanted not in remotes:
         raise Unavailable(f"the DVC remote {wanted} is not configured", hint=f"dvc remote add {wanted} URL")
     url = without_credentials(remotes[wanted].get("url", ""))
+    secrets = tuple(value for values in remotes.values() for key, value in values.items() if _is_secret(key))
     with _open_repo(config, remotes) as repo:
-        yield Remote(wanted, url, repo)
+        yield Remote(wanted, url, repo, secrets, may_create)
 
 
 def fetch_outs(config: DvcConfig, commit: str, paths: Iterable[str]) -> None:
-    """Let DVC fetch the outs at `paths` (relative to the DVC root) of a commit, its own way.
+    """Let DVC fetch the outs at `paths` (relative to Git's top) of a commit, its own way.
 
     For imports and cloud-versioned outs, whose objects no remote holds by their hash. DVC says
     nothing of what it did not find: the caller looks again.
     """
     with (
-        _open_repo(config, dict(config.remotes)) as repo,
-        _translated("the DVC remote"),
+        _open_repo(config, config.remotes) as repo,
+        _translated("of the import"),
         faults.point("dvc.fetch-outs"),
     ):
-        repo.fetch(targets=list(paths), revs=[commit], workspace=False)
-
-
-@contextlib.contextmanager
-def _open_repo(config: DvcConfig, remotes: Mapping[str, dict[str, str]]) -> Iterator[Any]:
-    """DVC's repository object, with today's configuration instead of the checked out one."""
-    try:
-        from dvc.repo import Repo
-    except ImportError as exc:
-        raise Unavailable("dvc is not installed", hint='pip install "dvc>=3.60,<4"') from exc
-
-    _be_quiet()
-    override: dict[str, Any] = {"remote": dict(remotes), "cache": {"dir": str(config.cache_dir)}}
-    if config.default_remote:
-        override["core"] = {"remote": config.default_remote}
-    with _translated(str(config.root)):
-        repo = Repo(str(config.root), config=override)
-    try:
-        yield repo
-    finally:
-        repo.close()
-
-
-def _be_quiet() -> None:
-    """Results and errors are ours to print; DVC's progress bars and log lines would mix with them."""
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
-    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    logging.getLogger("dvc_objects").setLevel(logging.CRITICAL)
-
-
-@contextlib.contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn whatever DVC or a transport of it raises into our errors."""
-    try:
-        yield
-    except (ModelctlError, MemoryError):
-        raise
-    except Exception as exc:
-        raise _unavailable(url, exc) from exc
-
-
-def _unavailable(url: str, exc: BaseException) -> Unavailable:
-    kind = type(exc).__name__
-    if kind in {"RemoteMissingDepsError", "ModuleNotFoundError"}:
-        scheme = url.partition("://")[0]
-        extra = {"gs": "gs", "azure": "azure", "s3": "s3", "ssh": "ssh"}.get(scheme, scheme)
-        return Unavailable(f"{url} needs the extra {extra}", hint=f'pip install "modelctl[{extra}]"')
-    if kind == "LockError":
-        return Unavailable("dvc is at work in this repository", hint="try again when it is done")
-    return Unavailable(f"the DVC remote {url} failed: {_reason(exc)}", hint="check the network and the credentials")
-
-
-def _reason(exc: BaseException) -> str:
-    """The shortest honest account of an exception: its innermost message, without credentials."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    text = without_credentials(str(exc)) or type(exc).__name__
-    return re.sub(r"\s+", " ", text)[:300]
+        # DVC reads the commit through Git, with Git's top as its root directory.
+        repo.fetch(targets=[f"/{path}" for path in paths], revs=[commit], workspace=False)
 
 
 def init_dvc(top: Path) -> None:
@@ -218,3 +236,123 @@ def init_dvc(top: Path) -> None:
     _be_quiet()
     with _translated(str(top)), faults.point("dvc.init"):
         Repo.init(str(top)).close()
+
+
+@contextlib.contextmanager
+def _open_repo(config: DvcConfig, remotes: Mapping[str, dict[str, str]]) -> Iterator[Any]:
+    """DVC's repository object, with today's configuration and none of the checked out one."""
+    try:
+        kind = _repo_class()
+    except ImportError as exc:
+        raise Unavailable("dvc is not installed", hint='pip install "dvc>=3.60,<4"') from exc
+    _be_quiet()
+    plain = {name: dict(values) for name, values in config.sections.items() if '"' not in name}
+    plain["cache"] = plain.get("cache", {}) | {"dir": str(config.cache_dir)}
+    with _translated(str(config.root)):
+        repo = kind(str(config.root), config={**plain, "remote": dict(remotes)}, uninitialized=True)
+    try:
+        yield repo
+    finally:
+        repo.close()
+
+
+@functools.cache
+def _repo_class() -> Any:
+    from dvc.config import Config
+    from dvc.repo import Repo
+
+    class Today(Repo):  # type: ignore[misc, unused-ignore]
+        """A repository whose configuration is the one that it is given: DVC's own would be laid under it."""
+
+        @functools.cached_property
+        def config(self) -> Any:
+            return Config(config=self._config)
+
+        def _ignore(self) -> None:
+            """Leave `.dvc/.gitignore` as it is: at an old release it is not ours to complete."""
+
+    return Today
+
+
+def _settings_for(location: Mapping[str, str], remotes: Mapping[str, dict[str, str]]) -> dict[str, str]:
+    """The settings for an older commit's location: today's, if today's configuration knows the server."""
+    wanted = {key: location[key] for key in _LOCATION if key in location}
+    wanted["url"] = re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", wanted["url"])
+    for values in remotes.values():
+        if _server(values) == _server(wanted) is not None:
+            return {**values, **wanted}
+    return wanted
+
+
+def _server(values: Mapping[str, str]) -> tuple[str, str] | None:
+    """Who is spoken to: for a bucket store its endpoint, else the host; None for a local folder."""
+    parts = urlsplit(values.get("url", ""))
+    if parts.scheme in {"", "remote"}:
+        return None
+    if parts.scheme in {"s3", "gs", "azure", "oss"}:
+        return parts.scheme, values.get("endpointurl", "")
+    return parts.scheme, f"{parts.hostname}:{values.get('port') or parts.port or ''}"
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    """What `question` returns or raises; a `TimeoutError` when it does neither within `PATIENCE`."""
+    answers: list[Any] = []
+
+    def run() -> None:
+        try:
+            answers.append(question())
+        except BaseException as exc:  # noqa: BLE001  # handed to the thread that asked
+            answers.append(exc)
+
+    thread = threading.Thread(target=run, daemon=True, name="modelctl-remote")
+    thread.start()
+    thread.join(PATIENCE)
+    return answers[0] if answers else TimeoutError(f"no answer within {PATIENCE:.0f} seconds")
+
+
+def _be_quiet() -> None:
+    """Results and errors are ours to print; DVC's progress bars and log lines would mix with them."""
+    for name in ("dvc", "dvc_data", "dvc_objects", "asyncssh", "fsspec", "s3fs", "aiobotocore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _translated(url: str, secrets: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn whatever DVC or a transport of it raises into our errors."""
+    try:
+        yield
+    except (ModelctlError, MemoryError):
+        raise
+    except Exception as exc:
+        raise _unavailable(url, exc, secrets) from exc
+
+
+def _unavailable(url: str, exc: BaseException, secrets: tuple[str, ...]) -> Unavailable:
+    kind = type(exc).__name__
+    if kind in {"RemoteMissingDepsError", "ModuleNotFoundError", "ImportError"}:
+        scheme = url.partition("://")[0]
+        package = f"modelctl[{scheme}]" if scheme in _EXTRAS else f"dvc[{scheme.removesuffix('s')}]"
+        return Unavailable(f"{url} needs {package}", hint=f'pip install "{package}"')
+    if kind == "LockError":
+        return Unavailable("dvc is at work in this repository", hint="try again when it is done")
+    if kind == "ConfigError":
+        return Unavailable(
+            f"DVC refuses its configuration: {_reason(exc, secrets)}", hint="dvc config --list --show-origin"
+        )
+    return Unavailable(
+        f"the DVC remote {url} failed: {_reason(exc, secrets)}", hint="check the network and the credentials"
+    )
+
+
+def _reason(exc: BaseException, secrets: tuple[str, ...]) -> str:
+    """The shortest honest account of an exception: its innermost message, without credentials."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    text = without_credentials(str(exc)) or type(exc).__name__
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return re.sub(r"\s+", " ", text)[:300]
+
+
+def _is_secret(key: str) -> bool:
+    return _SECRET.search(key) is not None

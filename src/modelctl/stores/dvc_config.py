@@ -18,6 +18,11 @@ from modelctl.stores.git import without_credentials
 
 _REMOTE = re.compile(r"""['"]?\s*remote\s*"(?P<name>.+)"\s*['"]?""")
 _LINKS = ("reflink", "hardlink", "symlink", "copy")
+_PATHS = (
+    "url", "gdrive_user_credentials_file", "gdrive_service_account_json_file_path", "credentialpath",
+    "configpath", "keyfile", "cert_path", "key_path",
+)  # fmt: skip
+_VALUE = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^#]*))""")
 Sections = dict[str, dict[str, str]]
 
 
@@ -49,7 +54,8 @@ class DvcConfig:
     @property
     def default_remote(self) -> str | None:
         """The remote that commands use unless an out names another."""
-        return self.sections.get("core", {}).get("remote")
+        name = self.sections.get("core", {}).get("remote")
+        return name.lower() if name else None
 
     @property
     def remotes(self) -> Mapping[str, dict[str, str]]:
@@ -58,8 +64,12 @@ class DvcConfig:
 
     def remote_url(self, name: str | None) -> str | None:
         """The location of a remote, without credentials."""
-        url = self.remotes.get(name or self.default_remote or "", {}).get("url")
+        url = self.remote_values(name).get("url")
         return without_credentials(url) if url else None
+
+    def remote_values(self, name: str | None) -> Mapping[str, str]:
+        """The settings of a remote (without a name, of the default one); empty when there is none."""
+        return self.remotes.get((name or self.default_remote or "").lower(), {})
 
 
 def load_config(root: Path, *, committed: bytes | None = None) -> DvcConfig:
@@ -72,14 +82,17 @@ def load_config(root: Path, *, committed: bytes | None = None) -> DvcConfig:
     merged: Sections = {}
     for path in (_system_folder() / "config", _global_folder() / "config"):
         _merge(merged, _sections(_read(path), str(path)), path.parent)
-    _merge(merged, parse_config(_read(own / "config") if committed is None else committed), own)
+    text = _read(own / "config") if committed is None else committed
+    _merge(merged, _sections(text, ".dvc/config"), own)
     _merge(merged, _sections(_read(own / "config.local"), ".dvc/config.local"), own)
     return DvcConfig(root, merged)
 
 
-def parse_config(data: bytes) -> Sections:
-    """Return the sections of a `.dvc/config`; raises `Integrity` when it cannot be read."""
-    return _sections(data, ".dvc/config")
+def parse_config(data: bytes, root: Path) -> DvcConfig:
+    """Return what a committed `.dvc/config` of the DVC root `root` says by itself; raises `Integrity`."""
+    merged: Sections = {}
+    _merge(merged, _sections(data, ".dvc/config"), root / ".dvc")
+    return DvcConfig(root, merged)
 
 
 def _sections(data: bytes, name: str) -> Sections:
@@ -89,33 +102,33 @@ def _sections(data: bytes, name: str) -> Sections:
     except (configparser.Error, UnicodeDecodeError) as exc:
         raise Integrity(f"{name} cannot be read: {str(exc).partition(chr(10))[0]}") from exc
     return {
-        section.strip("'"): {key: value.strip().strip("\"'") for key, value in parser.items(section)}
+        section.strip("'").lower(): {key: _plain(value) for key, value in parser.items(section)}
         for section in parser.sections()
     }
+
+
+def _plain(value: str) -> str:
+    """A value as ConfigObj, which DVC uses, reads it: quotes taken off, a comment after it too."""
+    found = _VALUE.match(value)
+    return (found["double"] or found["single"] or found["plain"] or "").strip() if found else ""
 
 
 def _merge(into: Sections, level: Sections, folder: Path) -> None:
     """Lay `level` over what is there; relative locations count from the folder of their file."""
     for section, values in level.items():
         resolved = dict(values)
-        if "url" in resolved and _is_relative(resolved["url"]):
-            resolved["url"] = os.path.normpath(folder / resolved["url"])
-        if section == "cache" and "dir" in resolved:
-            resolved["dir"] = os.path.normpath(folder / os.path.expanduser(resolved["dir"]))
-        for key in (
-            "keyfile",
-            "credentialpath",
-            "gdrive_service_account_json_file_path",
-            "cert_path",
-            "key_path",
-        ):
-            if key in resolved and not resolved[key].startswith("~"):
-                resolved[key] = os.path.normpath(folder / resolved[key])
+        paths = ("dir",) if section == "cache" else _PATHS if _REMOTE.fullmatch(section) else ()
+        for key in paths:
+            if key in resolved:
+                resolved[key] = _resolve(resolved[key], folder)
         into.setdefault(section, {}).update(resolved)
 
 
-def _is_relative(url: str) -> bool:
-    return "://" not in url and not url.startswith(("/", "~")) and not re.match(r"[A-Za-z]:[\\/]", url)
+def _resolve(location: str, folder: Path) -> str:
+    """A location as its level means it: URLs and absolute paths stay, `~` is the home."""
+    if "://" in location or re.match(r"[A-Za-z]:[\\/]", location):
+        return location
+    return os.path.normpath(folder / os.path.expanduser(location))
 
 
 def _read(path: Path) -> bytes:

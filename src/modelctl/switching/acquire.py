@@ -77,8 +77,9 @@ class _Source:
         wanted = [digest for digest in named if not cache.has(digest)]
         if not wanted:
             return
-        failure = None
+        asked, failure = "on any remote", None
         for attempt in self._attempts(outs):
+            asked = attempt.place if attempt.decisive else asked
             try:
                 self.progress(f"fetching {len(wanted)} object{'s' * (len(wanted) != 1)} from {attempt.where}")
                 attempt.run(wanted)
@@ -93,7 +94,7 @@ class _Source:
             wanted = [digest for digest in wanted if digest not in set(arrived)]
             if not wanted:
                 return
-        raise self._missing(wanted, named, failure)
+        raise self._missing(wanted, named, failure, asked)
 
     def _prove(self, cache: Cache, arrived: list[Digest], named: dict[Digest, str], where: str) -> None:
         """Refuse what arrived with other content than its name says."""
@@ -118,9 +119,7 @@ class _Source:
         if config.remote_values(self.remote) or not special:
             yield _Attempt(config=config, where=where, remote=self.remote, decisive=not special)
         if special:
-            yield _Attempt(
-                config=config, where="the place of the import", outs=special, commit=self.commit, root=self.root
-            )
+            yield _Attempt(config=config, where="its source", outs=special, commit=self.commit)
         location = self._location_then(config)
         if location:
             where = without_credentials(location["url"])
@@ -139,13 +138,14 @@ class _Source:
             return None
         return values if url != config.remote_values(self.remote).get("url") else None
 
-    def _missing(self, wanted: list[Digest], named: dict[Digest, str], failure: Unavailable | None) -> ModelctlError:
-        """What to raise for objects that came from nowhere; `failure` is of the place that should have them."""
+    def _missing(
+        self, wanted: list[Digest], named: dict[Digest, str], failure: Unavailable | None, asked: str
+    ) -> ModelctlError:
+        """What to raise for objects that came from nowhere: that failed, or they are not `asked` ("on PLACE")."""
         first = wanted[0]
         shown = named[first] + (f" and {len(wanted) - 1} more" if len(wanted) > 1 else "")
-        where = self.clone.config(self.root).remote_url(self.remote) or "any remote"
         if first in {item.digest for item in self.done.set_aside}:
-            why = f"it was not fetched: {failure.message}" if failure else f"it is not on {where}"
+            why = f"it was not fetched: {failure.message}" if failure else f"it is not {asked}"
             return Integrity(
                 f"{shown}: the cached object {first.oid} holds other bytes than its name says, and {why}",
                 hint="from a clone that has it: dvc push",
@@ -153,10 +153,10 @@ class _Source:
         if failure is not None:
             return Unavailable(
                 f"{shown} not fetched: {failure.message}",
-                hint=failure.hint or "modelctl fetch RELEASE, when it is reachable",
+                hint=failure.hint,
             )
         return Unavailable(
-            f"{shown} ({first.oid}) is neither in the cache nor on {where}", hint="from a clone that has it: dvc push"
+            f"{shown} ({first.oid}) is neither in the cache nor {asked}", hint="from a clone that has it: dvc push"
         )
 
 
@@ -170,21 +170,26 @@ class _Attempt:
     location: Mapping[str, str] | None = None
     outs: tuple[str, ...] = ()
     commit: str = ""
-    root: str = ""
     decisive: bool = True
+
+    @property
+    def place(self) -> str:
+        """Where one looks, in a sentence."""
+        return f"{'at' if self.outs else 'on'} {self.where}"
 
     def run(self, wanted: list[Digest]) -> None:
         from modelctl.stores import dvc
 
         if self.outs:
-            prefix = f"{self.root}/" if self.root else ""
-            dvc.fetch_outs(self.config, self.commit, [path.removeprefix(prefix) for path in self.outs])
+            dvc.fetch_outs(self.config, self.commit, self.outs)
             return
         with dvc.open_remote(self.config, self.remote, location=self.location) as remote:
             failed = remote.fetch(wanted)
         broken = [reason for reason in failed.values() if reason != "not there"]
         if broken:
-            raise Unavailable(f"the DVC remote {self.where} failed: {broken[0]}")
+            raise Unavailable(
+                f"the DVC remote {self.where} failed: {broken[0]}", hint="check the network and the credentials"
+            )
 
 
 def _by_remote(outs: Iterable[Out]) -> dict[tuple[str, str | None], list[Out]]:

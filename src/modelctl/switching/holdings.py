@@ -33,8 +33,8 @@ def find_holding(clone: Clone, models: Iterable[Model]) -> Holding:
     outs = [out for model in every for out in model.outs]
     if not outs:
         return Holding("in git", "no DVC out at that commit")
-    if lost := [out for out in outs if out.cached and out.digest is None]:
-        return Holding("not restorable", f"{lost[0].path} is declared without a hash")
+    if lost := [out for out in outs if out.is_lost]:
+        return Holding("not restorable", f"{lost[0].path} is {lost[0].unrestorable}")
     wanted = [out for out in outs if out.cached and out.digest is not None]
     if not wanted:
         return Holding("in git", "its outs are not cached by DVC")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from modelctl.domain.pointers import Digest, Out
-from modelctl.domain.releases import Release, sort_releases
+from modelctl.domain.releases import Release, resolve_release, sort_releases
 from modelctl.domain.snapshots import Model, Snapshot, find_models, select_models
 from modelctl.errors import ModelctlError, NotFound
 from modelctl.stores.objects import Difference, compare_workspace
@@ -31,6 +31,22 @@ class LiveModel:
     def is_exact(self) -> bool:
         """Whether the bytes are those of the pointers."""
         return not self.differences
+
+
+def get_release(clone: Clone, words: Sequence[str]) -> Release:
+    """The release that `words` name; raises `NotFound` or `Usage`. A shallow clone may just not have its tag."""
+    try:
+        return resolve_release(words, clone.releases, clone.tags)
+    except NotFound as exc:
+        if not clone.git.shallow or not clone.tags:
+            raise
+        near = exc.hint.partition(" — ")[0]
+        raise NotFound(f"{exc.message} in this shallow clone", hint=f"git fetch --tags origin   ({near})") from exc
+
+
+def hint_of(clone: Clone, hint: str) -> str:
+    """The hint where a release was looked for and not found: a shallow clone wants its tags first."""
+    return "git fetch --tags origin   (this clone is shallow)" if clone.git.shallow else hint
 
 
 def models_of_release(clone: Clone, release: Release) -> tuple[Model, ...]:

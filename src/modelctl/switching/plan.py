@@ -8,13 +8,13 @@ from typing import Literal
 
 from modelctl.domain.paths import printable
 from modelctl.domain.pointers import Digest, Out
-from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.domain.releases import Release, sort_releases
 from modelctl.domain.snapshots import Model, Snapshot, check_layout, find_models
 from modelctl.errors import Integrity, NotFound, Refused, Usage
 from modelctl.stores.git import TreeChange
 from modelctl.switching.clone import Clone
 from modelctl.switching.history import Entry, Position, last_undoable, left_by_rollback
-from modelctl.switching.live import check_tracks, find_release, models_of_release
+from modelctl.switching.live import check_tracks, find_release, get_release, hint_of, models_of_release
 from modelctl.switching.pointers import restore_pointers
 
 Mode = Literal["checkout", "models-only"]
@@ -103,7 +103,7 @@ def choose_release(clone: Clone, request: Request, workspace: Snapshot) -> Relea
     words = request.words
     names = {m.name for m in find_models(workspace, clone.settings)}
     if words and not (len(words) == 1 and words[0] in names and request.verb == "rollback"):
-        return resolve_release(words, clone.releases, clone.tags)
+        return get_release(clone, words)
     if request.verb != "rollback":
         raise Usage("which release?", hint="modelctl deploy v5")
     return _previous(clone, workspace, words[0] if words else None)
@@ -129,7 +129,9 @@ def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Rele
     if live is not None:
         names += [r.tag.name for r in _lower(clone, live)]
     elif not names:
-        raise NotFound("the model here is of no release, so there is none before it", hint="modelctl list")
+        raise NotFound(
+            "the model here is of no release, so there is none before it", hint=hint_of(clone, "modelctl list")
+        )
     current = {out.content for model in models for out in model.outs}
     for name in dict.fromkeys(names):
         release = by_tag.get(name)
@@ -139,7 +141,7 @@ def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Rele
             continue
         if _is_other(clone, release, models[0], current):
             return release
-    raise NotFound("there is no earlier release with another model", hint="modelctl list")
+    raise NotFound("there is no earlier release with another model", hint=hint_of(clone, "modelctl list"))
 
 
 def _lower(clone: Clone, live: Release) -> list[Release]:
@@ -154,7 +156,9 @@ def _is_other(clone: Clone, release: Release, model: Model, current: set[tuple[s
     except NotFound:
         return False
     mine = [m for m in models if m.name == model.name] or list(models)
-    return all(m.problem is None for m in mine) and {o.content for m in mine for o in m.outs} != current
+    outs = [out for m in mine for out in m.outs]
+    whole = all(m.problem is None for m in mine) and not any(out.is_lost for out in outs)
+    return whole and {out.content for out in outs} != current
 
 
 def _plan_checkout(
@@ -170,7 +174,7 @@ def _plan_checkout(
     everything = request.everything
     models = _target_models(clone, release, after, undoes, everything=everything)
     old_outs, new_outs = _scope(clone, workspace, after, models, everything=everything)
-    _check_restorable(after, new_outs, models, release, everything=everything)
+    _check_restorable(after, new_outs, models, release, undoes, everything=everything)
     steps = _pair(old_outs, new_outs)
     inside = {step.path for step in steps}
     others = _other_models(clone, workspace, after, models, inside)
@@ -182,7 +186,7 @@ def _plan_checkout(
             f"going to {label} would take {names} back too",
             hint=f"modelctl {request.verb} {words} --models-only   (only this model)   or --all   (the whole commit)",
         )
-    tracked = tuple(clone.git.tree_changes(head, target.commit))
+    submodules, tracked = _split_submodules(clone.git.tree_changes(head, target.commit))
     live = _live_tag(clone, workspace, models)
     return Plan(
         request=request,
@@ -196,7 +200,7 @@ def _plan_checkout(
         tracked=tracked,
         left=_left(workspace, after, inside),
         undoes=undoes,
-        notes=_submodule_notes(tracked),
+        notes=tuple(f"submodule {path} is not switched: git submodule update {path}" for path in submodules),
     )
 
 
@@ -212,7 +216,7 @@ def _plan_models_only(
     after = clone.catalog.snapshot(commit)
     models = _target_models(clone, release, after, undoes, everything=request.everything)
     old_outs, new_outs = _scope(clone, workspace, after, models, everything=False)
-    _check_restorable(after, new_outs, models, release, everything=False)
+    _check_restorable(after, new_outs, models, release, undoes, everything=False)
     texts, notes = restore_pointers(clone, after, old_outs, new_outs)
     live = _live_tag(clone, workspace, models)
     return Plan(
@@ -304,7 +308,13 @@ def _usable(outs: Iterable[Out]) -> list[Out]:
 
 
 def _check_restorable(
-    after: Snapshot, new: list[Out], models: tuple[Model, ...], release: Release | None, *, everything: bool
+    after: Snapshot,
+    new: list[Out],
+    models: tuple[Model, ...],
+    release: Release | None,
+    undoes: Entry | None,
+    *,
+    everything: bool,
 ) -> None:
     """Refuse a release whose pointers cannot be read or say nothing that could be brought back."""
     label = release.tag.name if release else after.commit[:12]
@@ -316,15 +326,22 @@ def _check_restorable(
                 f"{label} is not readable as a whole: {problem.path}: {problem.reason}",
                 hint=f"modelctl rollback {label}   (its models alone)",
             )
+    hint = _way_on(undoes) if undoes is not None else "modelctl list"
     for model in models:
         if model.problem:
-            raise Integrity(f"{label} is not readable: {model.problem}", hint="modelctl list")
-        lost = [out for out in model.outs if out.digest is None and out.cached]
+            raise Integrity(f"{label} is not readable: {model.problem}", hint=hint)
+        lost = [out for out in model.outs if out.is_lost]
         if lost and not everything:
-            raise NotFound(
-                f"{label} cannot be restored: {lost[0].path} is declared without a hash", hint="modelctl list"
-            )
+            raise NotFound(f"{label} cannot be restored: {lost[0].path} is {lost[0].unrestorable}", hint=hint)
     check_layout(new)
+
+
+def _way_on(undoes: Entry) -> str:
+    """What to type when the place that an undo would go back to has no readable model."""
+    branch = (undoes.source.branch or "").removeprefix("refs/heads/")
+    return (
+        f"git switch {branch or f'--detach {undoes.source.commit[:12]}'}   (takes the code; its model cannot be read)"
+    )
 
 
 def _pair(old: Iterable[Out], new: Iterable[Out]) -> tuple[OutStep, ...]:
@@ -342,9 +359,7 @@ def _other_models(
     new = {m.label: _outside(m, inside) for m in find_models(after, clone.settings)}
     return tuple(
         sorted(
-            printable(name)
-            for name in (old.keys() | new.keys()) - own
-            if old.get(name, set()) != new.get(name, set())
+            printable(name) for name in (old.keys() | new.keys()) - own if old.get(name, set()) != new.get(name, set())
         )
     )
 
@@ -381,6 +396,9 @@ def _contents(snapshot: Snapshot, paths: set[str]) -> set[tuple[str, Digest | No
     return {out.content for out in snapshot.outs if out.path in paths}
 
 
-def _submodule_notes(tracked: Iterable[TreeChange]) -> tuple[str, ...]:
-    moved = [change.path for change in tracked if "160000" in {change.old_mode, change.new_mode}]
-    return tuple(f"submodule {path} is not switched: git submodule update {path}" for path in moved)
+def _split_submodules(changes: Iterable[TreeChange]) -> tuple[tuple[str, ...], tuple[TreeChange, ...]]:
+    """The submodules among the changes, whose own folders a switch leaves as they are, and the files."""
+    every = tuple(changes)
+    modes = [{change.old_mode, change.new_mode} for change in every]
+    moved = tuple(change.path for change, both in zip(every, modes, strict=True) if "160000" in both)
+    return moved, tuple(c for c, both in zip(every, modes, strict=True) if not both <= {"160000", "000000"})
