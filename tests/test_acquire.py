@@ -517,7 +517,7 @@ def test_imports_come_from_where_they_were_imported(
     modelctl.Repository(importing.path).rollback("v1")
     assert importing.read("models/weights.bin") == b"imported 1\n" * 100
     assert importing.read("models/many/a") == b"a 1"
-    assert len(importing.cached()) == 4
+    assert {md5(b"imported 1\n" * 100), md5(b"a 1"), md5(b"b")} <= set(importing.cached().values())
     assert importing.git("status", "--porcelain") == ""
 
 

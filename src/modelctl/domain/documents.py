@@ -27,11 +27,14 @@ _BaseLoader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class _ValueLoader(_BaseLoader):  # type: ignore[misc]  # the C loader has no stubs
-    """Plain scalars by the core schema of YAML 1.2, which DVC reads; PyYAML's own is 1.1."""
+    """Plain scalars by the core schema of YAML 1.2, which DVC reads; PyYAML's own is 1.1.
+
+    A plain scalar has the style None in the Python loader and an empty one in C.
+    """
 
     def construct_scalar(self, node: Any) -> Any:
         text = super().construct_scalar(node)
-        return parse_scalar(text) if node.style is None else text
+        return text if node.style else parse_scalar(text)
 
 
 def parse_scalar(text: str) -> Any:

@@ -24,6 +24,7 @@ def render_list(result: ListResult, screen: Screen) -> None:
     columns = [
         Column("model" if several else "", whole=True),
         Column("release", whole=True),
+        Column("tag", whole=True),
         Column("date", whole=True),
         Column("author"),
         Column("size", right=True),
@@ -31,7 +32,6 @@ def render_list(result: ListResult, screen: Screen) -> None:
         Column("bytes"),
         Column("remote"),
         Column("", whole=True),
-        Column("tag", whole=True),
         Column("commit", whole=True),
     ]
     screen.table(columns, [_release_row(row, result.metrics, screen, several=several) for row in result.releases])
@@ -124,6 +124,7 @@ def _release_row(row: ReleaseRow, metrics: tuple[str, ...], screen: Screen, *, s
     return [
         (row.model or "") if several else "",
         live(row.version) if row.live else row.version,
+        row.tag,
         row.date[:10],
         row.author,
         format_size(row.size) if row.size is not None else "",
@@ -131,7 +132,6 @@ def _release_row(row: ReleaseRow, metrics: tuple[str, ...], screen: Screen, *, s
         _holding(row.bytes, row.why),
         _holding(row.remote or "", ""),
         _liveness(row),
-        faint(row.tag) if screen.verbose else "",
         faint(row.commit) if screen.verbose else "",
     ]
 
