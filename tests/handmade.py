@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 import modelctl
 from modelctl.commands.list import ReleaseRow
 from modelctl.commands.switch import SwitchResult
@@ -147,9 +149,7 @@ def assert_settled(repo: Repo, *targets: str, root: str = "") -> None:
     assert repo.tree() == before
 
 
-def there_and_back(
-    repo: Repo, name: str, *targets: str, everything: bool = False, root: str = ""
-) -> SwitchResult:
+def there_and_back(repo: Repo, name: str, *targets: str, everything: bool = False, root: str = "") -> SwitchResult:
     """Roll back to a release and undo that: settled and exactly live there, in the end as in the beginning."""
     mine = modelctl.Repository(repo.path / root)
     before = picture(repo)
@@ -173,10 +173,8 @@ def refused(
     """Assert that a rollback raises `error` and leaves everything as it was; returns what it said."""
     before = picture(repo)
     mine = modelctl.Repository(repo.path)
-    try:
-        mine.rollback(name, **options)  # type: ignore[arg-type]
-    except error as exc:
-        assert picture(repo) == before
-        assert exc.hint, f"{exc.message}: no hint"
-        return exc
-    raise AssertionError(f"a rollback to {name} was not refused")
+    with pytest.raises(error) as caught:
+        mine.rollback(name, **options)
+    assert picture(repo) == before
+    assert caught.value.hint, f"{caught.value.message}: no hint"
+    return caught.value

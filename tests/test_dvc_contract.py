@@ -18,7 +18,8 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash import file_md5
 from dvc_objects.fs import localfs
 
-from modelctl.stores import dvc
+from modelctl.domain.pointers import Digest
+from modelctl.stores import dvc, dvc_state
 from modelctl.stores.dvc_config import load_config
 from modelctl.stores.files import hash_file
 from modelctl.stores.known import KnownHashes
@@ -33,6 +34,9 @@ def opened(repo: Repo) -> Iterator[Any]:
     """DVC's own object for the clone of three releases."""
     with DvcRepo(str(repo.path)) as found:
         yield found
+
+
+OID_3 = hashlib.md5(b"model 3\n" * 1000).hexdigest()
 
 
 # Stores of objects.
@@ -104,7 +108,7 @@ def test_ours_is_the_only_configuration(repo: Repo) -> None:
     with dvc.open_remote(today) as remote:
         opened = remote._repo
         assert opened.config["core"]["remote"] == "store"
-        assert "hardlink_lock" not in opened.config["core"]
+        assert opened.config["core"]["hardlink_lock"] is False
         assert dict(opened.config["remote"]["store"])["url"] == str(repo.path.parent / "remote")
         assert "jobs" not in opened.config["remote"]["store"]
         assert Path(opened.cache.local.path) == repo.path / ".dvc/cache/files/md5"
@@ -167,9 +171,9 @@ def test_the_lock_is_a_flock(repo: Repo) -> None:
 
 def test_dvc_holds_that_lock_itself(opened: Any, repo: Repo) -> None:
     """While DVC is at work the same file cannot be locked by us."""
-    with opened.lock, open(repo.path / ".dvc/tmp/lock", "a", encoding="utf-8") as file:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = repo.path / ".dvc/tmp/lock"
+    with opened.lock, open(lock, "a", encoding="utf-8") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 # Hashes.
@@ -222,9 +226,7 @@ def test_files_are_hashed_as_dvc_hashes_them(tmp_path: Path, kind: str, name: st
 
 def test_where_the_state_lies(opened: Any, repo: Repo) -> None:
     """We find the folder of DVC's state by the same token as DVC."""
-    from modelctl.stores import dvc_state
-
-    assert dvc_state.state_folder(load_config(repo.path)) == Path(opened.site_cache_dir)
+    assert dvc_state.state_folder(repo.path) == Path(opened.site_cache_dir)
     assert (Path(opened.site_cache_dir) / "hashes/local/cache.db").is_file()
 
 
@@ -243,18 +245,33 @@ def test_the_tables_of_the_state(opened: Any, database: str) -> None:
 
 def test_what_dvc_keeps_of_a_file_and_a_link(opened: Any, repo: Repo) -> None:
     """An entry is JSON with the checksum of inode, time and size; a link is the pair of inode and time."""
-    from modelctl.stores import dvc_state
-
     path = repo.path / "models/model.bin"
+    opened.status()
     raw = opened.state.hashes.get(str(path))
-    assert json.loads(raw) == json.loads(
-        dvc_state.format_entry(path.stat(), hashlib.md5(path.read_bytes()).hexdigest(), "md5")
-    )
+    assert json.loads(raw) == json.loads(dvc_state.format_entry(path.stat(), Digest(OID_3)))
     opened.state.save_link(str(path), opened.fs)
     database = sqlite3.connect(Path(opened.site_cache_dir) / "links/cache.db")
     query = "SELECT raw, mode, value FROM Cache WHERE key = 'models/model.bin'"
     row = database.execute(query).fetchone()
     database.close()
-    found = path.stat()
-    value = dvc_state.format_link(dvc_state.inode_of(path), str(round(found.st_mtime * 1_000_000_000)))
+    value = dvc_state.format_link(path.lstat().st_ino, dvc_state.mark_of(str(path), {str(path): path.stat()}))
     assert (row[0], row[1], bytes(row[2])) == (1, 4, value)
+
+
+@pytest.mark.parametrize("inode", [0, 1, 127, 255, 256, 65535, 65536, (1 << 31) - 1, 1 << 31, 1 << 40, (1 << 64) - 1])
+def test_links_are_written_as_pickle_writes_them(inode: int) -> None:
+    """The pair of a link is byte for byte what Python's own pickler makes of it."""
+    import pickle
+
+    assert dvc_state.format_link(inode, "1780000000123456789") == pickle.dumps((inode, "1780000000123456789"), 4)
+
+
+def test_directories_are_marked_as_dvc_marks_them(opened: Any, repo: Repo) -> None:
+    """The mark by which DVC knows a linked directory again is ours."""
+    from dvc_data.hashfile.utils import get_mtime_and_size
+
+    for name, files in (("dir", list_files(repo.path / "models/dir")), ("model.bin", None)):
+        path = repo.path / "models" / name
+        theirs, _ = get_mtime_and_size(str(path), opened.fs, opened.dvcignore)
+        stats = {str(path / name): (path / name).stat() for name in files or ("",)}
+        assert dvc_state.mark_of(str(path), stats) == theirs

@@ -1,4 +1,4 @@
-"""Clones as people and CI have them: shallow, without tags, bare, in worktrees and submodules, in the middle of things."""
+"""Clones as people and CI have them: shallow, without tags, bare, in worktrees, in the middle of something."""
 
 from __future__ import annotations
 
@@ -207,9 +207,7 @@ def test_repository_that_is_a_submodule(fresh: Fresh) -> None:
     repo = fresh("submodule", submodule)
     inner = Repo(repo.path / "lib")
     assert (inner.path / ".git").is_file()
-    (inner.path / ".dvc/config.local").write_text(
-        f"['remote \"store\"']\n    url = {repo.path.parent / 'remote'}\n"
-    )
+    (inner.path / ".dvc/config.local").write_text(f"['remote \"store\"']\n    url = {repo.path.parent / 'remote'}\n")
     settle(inner)
     assert [row.version for row in modelctl.Repository(inner.path).releases()] == ["v2", "v1"]
     there_and_back(inner, "v1")
@@ -225,8 +223,8 @@ def dvc_roots(repo: Repo, *folders: str) -> None:
     for folder in folders:
         (repo.path / folder).mkdir(parents=True, exist_ok=True)
         Repo(repo.path / folder).dvc("init", "-q", "--subdir")
-        text = "[core]\n    remote = store\n['remote \"store\"']\n    url = " + "../" * (folder.count("/") + 3) + "remote\n"
-        repo.write(f"{folder}/.dvc/config", text)
+        url = "../" * (folder.count("/") + 3) + "remote"
+        repo.write(f"{folder}/.dvc/config", f"[core]\n    remote = store\n['remote \"store\"']\n    url = {url}\n")
 
 
 def two_roots(repo: Repo) -> None:
@@ -374,3 +372,27 @@ def test_subfolder_of_the_clone(origin: Repo) -> None:
     modelctl.Repository(origin.path / "new/folder").rollback("v1")
     assert_settled(origin)
     assert not (origin.path / "new").exists()
+
+
+def test_worktrees_share_the_exclude_file(fresh: Fresh) -> None:
+    """Outs that no `.gitignore` names stay out of `git status` in each worktree, whichever switched last."""
+    repo = fresh("nothing", lambda new: None)
+    for number in (1, 2, 3):
+        track(repo, f"models/m{number}.bin", b"x\n", ignored=False)
+        repo.write(".git/info/exclude", "*.bin\n")
+        repo.commit(f"model-v{number}", number)
+        repo.tag(f"model-v{number}", day=number)
+    repo.write(".gitignore", "*.bin\n")
+    repo.commit("Ignored", 4)
+    repo.write(".git/info/exclude", "# mine\n")
+    repo.git("worktree", "add", "-q", "-b", "other", "../other", "main")
+    other = Repo(repo.path.parent / "other")
+    settle(other)
+    modelctl.Repository(repo.path).rollback("v2")
+    modelctl.Repository(other.path).rollback("v1")
+    assert_settled(repo)
+    assert_settled(other)
+    modelctl.Repository(repo.path).undo()
+    assert_settled(other)
+    modelctl.Repository(other.path).undo()
+    assert repo.read(".git/info/exclude") == b"# mine\n"

@@ -170,6 +170,19 @@ def test_settings_of_a_branch_that_is_gone(fresh: Fresh) -> None:
     assert [row.version for row in mine.releases()] == ["v3.0", "v2.0", "v1.0"]
 
 
+def test_settings_in_pyproject(fresh: Fresh) -> None:
+    """`[tool.modelctl]` in `pyproject.toml` serves as well, and survives a rollback as well."""
+    repo = fresh("settings-come-late", settings_come_late)
+    repo.git("mv", "modelctl.toml", "pyproject.toml")
+    text = '[project]\nname = "x"\n[tool.modelctl]\ntag_format = "v{version}"\nmodels = {net = "weights"}\n'
+    repo.write("pyproject.toml", text)
+    repo.commit("Settings moved", 5)
+    mine = modelctl.Repository(repo.path)
+    mine.rollback("v2.0")
+    assert [row.version for row in mine.releases()] == ["v3.0", "v2.0", "v1.0"]
+    assert mine.status().models[0].model == "net"
+
+
 def test_uncommitted_settings_are_used(fresh: Fresh) -> None:
     """Settings in the working tree count before they are committed."""
     repo = fresh("settings-come-late", settings_come_late)
@@ -178,7 +191,9 @@ def test_uncommitted_settings_are_used(fresh: Fresh) -> None:
     assert model.model == "other"
 
 
-@pytest.mark.parametrize("text", ["tag_format = 5\n", "unknown = 1\n", "not toml", '[models]\nx = ["/etc"]\n', 'models = "x"\n'])
+@pytest.mark.parametrize(
+    "text", ["tag_format = 5\n", "unknown = 1\n", "not toml", '[models]\nx = ["/etc"]\n', 'models = "x"\n']
+)
 def test_broken_settings_are_named(fresh: Fresh, text: str) -> None:
     """Settings that cannot be read fail every command with the file and the reason."""
     repo = fresh("settings-come-late", settings_come_late)

@@ -134,7 +134,8 @@ def test_changed_text_of_dvc_2_is_still_a_local_change(mixed: Repo) -> None:
 
 def lock_of_dvc_2(repo: Repo) -> None:
     """A pipeline whose lock DVC 2 wrote at v1 and DVC 3 at v2."""
-    repo.write("dvc.yaml", "stages:\n  fit:\n    cmd: cp data.txt models/m.txt\n    deps: [data.txt]\n    outs: [models/m.txt]\n")
+    stage = "cmd: cp data.txt models/m.txt\n    deps: [data.txt]\n    outs: [models/m.txt]\n"
+    repo.write("dvc.yaml", f"stages:\n  fit:\n    {stage}")
     data = b"one\r\n"
     repo.write("data.txt", data)
     write_out(repo, "models/m.txt", data)

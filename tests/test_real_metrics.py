@@ -10,7 +10,7 @@ import pytest
 
 import modelctl
 from modelctl.domain.changes import ValueChange
-from tests.handmade import release, row, track
+from tests.handmade import md5, release, row, track
 from tests.repos import Repo
 
 Fresh = Callable[[str, Callable[[Repo], None]], Repo]
@@ -30,10 +30,9 @@ def test_metrics_in_git_in_every_format(fresh: Fresh) -> None:
     """JSON, YAML and TOML give their numbers by dotted name, and only what differs is in the diff."""
     repo = fresh("in-every-format", in_every_format)
     found = row(repo, "model-v1").metrics
-    assert found == {
-        **{"accuracy": 0.1, "nested.f1": 1, "same": 1, "recall": 0.1, "name": "run 1", "nothing": None},
-        **{"yes_no": "no", "precision": 0.1, "by_class.cat": 1},
-    }
+    in_json = {"accuracy": 0.1, "nested.f1": 1, "same": 1}
+    in_yaml = {"recall": 0.1, "name": "run 1", "nothing": None, "yes_no": "no"}
+    assert found == in_json | in_yaml | {"precision": 0.1, "by_class.cat": 1}
     diff = modelctl.Repository(repo.path).diff("v1", "v2")
     assert {c.name for c in diff.metrics} == {"accuracy", "nested.f1", "recall", "name", "precision", "by_class.cat"}
     assert {c.name: (c.old, c.new) for c in diff.params} == {"lr": (0.1, 0.2), "layers": ([1, 1], [1, 2])}
@@ -76,14 +75,12 @@ def test_cached_metrics_that_are_not_here(fresh: Fresh) -> None:
     assert (found.metrics, found.unavailable) == ({}, ("scores.json", "reports/test.json"))
     diff = modelctl.Repository(repo.path).diff("v1", "v2")
     assert diff.metrics == ()
-    assert diff.unavailable == {name: ("scores.json", "reports/test.json") for name in ("v1", "v2")}
+    assert diff.unavailable == dict.fromkeys(("v1", "v2"), ("scores.json", "reports/test.json"))
 
 
 def test_metrics_of_one_side_that_are_not_here(fresh: Fresh) -> None:
     """When only one side's metrics are here, nothing is said to have appeared or gone."""
     repo = fresh("cached-metrics", cached)
-    from tests.handmade import md5
-
     repo.object(md5(json.dumps({"accuracy": 0.1}).encode())).unlink()
     diff = modelctl.Repository(repo.path).diff("v1", "v2")
     assert diff.metrics == (ValueChange("loss", 1, 2),)
@@ -103,8 +100,8 @@ def stage_metrics(repo: Repo) -> None:
         "train/dvc.yaml",
         "stages:\n  fit:\n    foreach: [a]\n    do:\n      wdir: ..\n"
         "      cmd: cp in.txt models/${item}.bin && cp a.json m1.json && cp b.json m2.json\n"
-        "      deps: [in.txt]\n      outs: ['models/${item}.bin']\n      metrics:\n      - m1.json:\n          cache: false\n"
-        "      - m2.json\nmetrics:\n- ../top.json\n",
+        "      deps: [in.txt]\n      outs: ['models/${item}.bin']\n"
+        "      metrics:\n      - m1.json:\n          cache: false\n      - m2.json\nmetrics:\n- ../top.json\n",
     )
     repo.write("models/.keep", "")
     for number in (1, 2):
@@ -140,7 +137,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_metrics(fresh: Fresh, kind: str) -> None:
-    """Metrics that cannot be read are unavailable; their release is listed, compared and rolled back to all the same."""
+    """Metrics that cannot be read are unavailable, and nothing else of their release is affected."""
     repo = fresh("nothing", lambda new: None)
     name, data = BROKEN[kind]
     repo.write("dvc.yaml", f"metrics: [{name}]\n")

@@ -54,6 +54,7 @@ def templates(repo: Repo) -> None:
     """`foreach`, `matrix`, variables in paths and in `wdir`, with items that one release no longer has."""
     repo.write("params.yaml", "names: [a, b, c]\nfolder: models\ndeep: {er: {place: models/deep}}\n")
     repo.write("other.yaml", "suffix: bin\n")
+    repo.write("own.yaml", "kept: {name: x, list: [p, q]}\nsize: 3\n")
     repo.write(
         "dvc.yaml",
         "vars:\n- other.yaml\n- size: 2\nstages:\n"
@@ -66,7 +67,10 @@ def templates(repo: Repo) -> None:
         "  placed:\n    wdir: ${deep.er.place}\n    cmd: cp ../../a.txt placed\n    deps:\n    - ../../a.txt\n"
         "    outs:\n    - placed\n"
         "  numbered:\n    foreach: [{n: a}]\n    do:\n      cmd: cp ${item.n}.txt ${folder}/n${size}\n"
-        "      outs:\n      - ${folder}/n${size}\n",
+        "      outs:\n      - ${folder}/n${size}\n"
+        "  own:\n    vars:\n    - own.yaml:kept\n    - place: &place models\n"
+        "    cmd: cp a.txt ${place}/own-${kept.name}-${kept.list[1]}${size}\n"
+        "    outs:\n    - ${place}/own-${kept.name}-${kept.list[1]}${size}\n",
     )
     repo.write("models/deep/.keep", "")
     run(repo, "model-v1", 1, a="a 1\n", b="b 1\n", c="c 1\n")
@@ -77,7 +81,7 @@ def templates(repo: Repo) -> None:
 
 ALWAYS = {
     *("models/each-a.bin", "models/each-b.bin", "models/keyed-x", "models/keyed-y", "models/deep/placed", "models/n2"),
-    *("models/grid-a-1", "models/grid-a-true", "models/grid-b-1", "models/grid-b-true"),
+    *("models/grid-a-1", "models/grid-a-true", "models/grid-b-1", "models/grid-b-true", "models/own-x-q2"),
 }
 
 
@@ -133,6 +137,43 @@ def test_unknown_variable_is_a_problem_of_its_stage(fresh: Fresh) -> None:
     assert modelctl.Repository(repo.path).rollback("v2").changed
 
 
+def test_items_that_git_does_not_have(fresh: Fresh) -> None:
+    """Where `foreach` takes its items from a file that Git does not have, the lock alone says which there are."""
+    repo = fresh("templates", templates)
+    repo.git("rm", "-q", "--cached", "params.yaml")
+    text = repo.read("dvc.yaml").decode().replace("${deep.er.place}", "models/deep").replace("${folder}", "models")
+    repo.write("dvc.yaml", text)
+    repo.write(".gitignore", "params.yaml\n")
+    repo.dvc("repro", "-q")
+    repo.commit("Items elsewhere", 3)
+    repo.tag("model-v3", day=3)
+    mine = modelctl.Repository(repo.path)
+    assert {p.path for p in mine.show("v3").pointers} == ALWAYS | {"models/each-c.bin"}
+    assert mine.show("v3").problems == ()
+
+
+ALIASES = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+AXES = {axis: list(range(200)) for axis in "abc"}
+BOMBS = {
+    "matrix": f"stages:\n  fit:\n    matrix: {AXES}\n    cmd: x\n    outs: [models/m]\n",
+    "aliases": f"a0: &a0 [x]\n{ALIASES}stages:\n  fit:\n    foreach: *a39\n    do: {{cmd: x, outs: ['models/m']}}\n",
+    "vars": f"vars: [{{big: {list(range(9000))}}}]\nstages:\n  fit:\n    foreach: ${{big}}\n    do:\n      cmd: x\n"
+    "      outs: {a: '${big}', b: '${big}'}\n",
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_expansion_out_of_all_proportion(fresh: Fresh, kind: str) -> None:
+    """A `dvc.yaml` that expands to more than any pipeline has is refused before it costs memory or time."""
+    repo = fresh("stale", stale)
+    repo.write("dvc.yaml", BOMBS[kind])
+    repo.commit("Bomb", 3)
+    repo.tag("model-v3", day=3)
+    assert row(repo, "model-v3").bytes == "not readable"
+    assert "dvc.yaml" in refused(repo, Integrity, "v3").message
+    assert modelctl.Repository(repo.path).rollback("v2").changed
+
+
 def stale(repo: Repo) -> None:
     """A stage that was renamed, and one that a `.dvc` file took over, leave their entries in the lock."""
     repo.write("models/.keep", "")
@@ -179,6 +220,20 @@ def test_unparsable_pipeline_is_said_of_its_release(fresh: Fresh) -> None:
     assert any("dvc.yaml" in problem for problem in mine.status().problems)
     assert "not readable" in refused(repo, Integrity, "v3").message
     mine.rollback("v2")
+    assert_settled(repo)
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "dvc.lock"])
+def test_conflict_in_a_pipeline(fresh: Fresh, name: str) -> None:
+    """Conflict markers that were committed in `dvc.yaml` or `dvc.lock` are named for what they are."""
+    repo = fresh("stale", stale)
+    text = repo.read(name).decode()
+    repo.write(name, f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> topic\n")
+    repo.commit("Merged in a hurry", 3)
+    repo.tag("model-v3", day=3)
+    assert (row(repo, "model-v3").bytes, row(repo, "model-v3").why) == ("not readable", "it holds Git conflict markers")
+    assert "conflict markers" in refused(repo, Integrity, "v3").message
+    modelctl.Repository(repo.path).rollback("v2")
     assert_settled(repo)
 
 

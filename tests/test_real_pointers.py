@@ -38,7 +38,9 @@ def versions(repo: Repo, make: Callable[[int], None], count: int = 2) -> None:
         repo.tag(f"model-v{number}", day=number)
 
 
-@pytest.mark.parametrize("data", [b"some text\n", {"a": b"1\n", "deep/b": b"2\n", "empty": b""}], ids=["file", "directory"])
+@pytest.mark.parametrize(
+    "data", [b"some text\n", {"a": b"1\n", "deep/b": b"2\n", "empty": b""}], ids=["file", "directory"]
+)
 def test_track_is_dvc_add(fresh: Fresh, data: bytes | dict[str, bytes]) -> None:
     """What these tests write by hand is, byte for byte, what `dvc add` and `dvc push` write."""
     ours, theirs = fresh("empty", empty), fresh("empty-again", empty)
@@ -94,8 +96,8 @@ def test_several_outs_and_descriptions_in_one_file(fresh: Fresh) -> None:
         for name in ("a.bin", "b.bin"):
             data = f"{name} {number}\n".encode()
             repo.write(f"models/{name}", data)
-            lines += [f"- md5: {store(repo, data, md5(data))}", f"  size: {len(data)}", "  hash: md5", f"  path: {name}"]
-            lines += ["  desc: 'one: of two'", "  type: model", "  labels: [x]", "  persist: true"]
+            lines += [f"- md5: {store(repo, data, md5(data))}", f"  size: {len(data)}", "  hash: md5"]
+            lines += [f"  path: {name}", "  desc: 'one: of two'", "  type: model", "  labels: [x]", "  persist: true"]
             ignore(repo, f"models/{name}")
         repo.write("models/both.dvc", "\n".join([*lines, ""]))
 
@@ -145,7 +147,10 @@ def test_directory_of_thousands_of_files(fresh: Fresh) -> None:
     there_and_back(repo, "v1")
 
 
-NAMES = ["mo del.bin", "модель.bin", "café (1).bin", "a'b\"c.bin", "#hash", "!bang", "100%[x]*.bin", "-dash", "日本/語.bin"]
+NAMES = [
+    *("mo del.bin", "модель.bin", "café (1).bin", "a'b\"c.bin", "#hash"),
+    *("!bang", "100%[x]*.bin", "-dash", "日本/語.bin"),
+]
 
 
 def test_names_with_spaces_and_other_scripts(fresh: Fresh) -> None:
@@ -246,7 +251,7 @@ def test_pointers_that_dvcignore_hides(fresh: Fresh) -> None:
 
 
 def test_out_without_a_hash(fresh: Fresh) -> None:
-    """A pointer that names no hash, as `dvc add --no-commit` and hand edits leave it, cannot be restored and says so."""
+    """A pointer that names no hash, as some commands and hand edits leave it, cannot be restored and says so."""
     repo = fresh("empty", empty)
     repo.write("models/m.bin.dvc", "outs:\n- path: m.bin\n")
     ignore(repo, "models/m.bin")
@@ -264,7 +269,7 @@ def test_out_without_a_hash(fresh: Fresh) -> None:
 
 BROKEN = {
     "conflict": (
-        "outs:\n<<<<<<< HEAD\n- md5: " + "a" * 32 + "\n=======\n- md5: " + "b" * 32 + "\n>>>>>>> topic\n  path: m.bin\n",
+        f"outs:\n<<<<<<< HEAD\n- md5: {'a' * 32}\n=======\n- md5: {'b' * 32}\n>>>>>>> topic\n  path: m.bin\n",
         "it holds Git conflict markers",
     ),
     "yaml": ("outs: [unclosed\n", "models/m.bin.dvc is not readable YAML"),

@@ -246,7 +246,7 @@ def test_list_is_a_plain_table_when_piped() -> None:
     render_list(ListResult(rows, ("accuracy",)), screen)
     assert screen.text.splitlines() == [
         "release  tag       date        author          size  accuracy  bytes",
-        "v5       model-v5  2026-03-01  Ann Author  329.7 kB    0.9712  cached                                        * live",
+        "v5       model-v5  2026-03-01  Ann Author  329.7 kB    0.9712  cached" + " " * 40 + "* live",
         "v4       model-v4  2026-03-01  Ann Author              0.9712  not restorable: x is declared without a hash",
     ]
 

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelctl.domain.pointers import Out
-from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.domain.releases import Release, sort_releases
 from modelctl.domain.versions import parse_version
 from modelctl.errors import Integrity, NotFound, Unavailable, Usage
 from modelctl.switching.acquire import Progress, acquire
 from modelctl.switching.clone import Clone
-from modelctl.switching.live import models_of_release
+from modelctl.switching.live import get_release, models_of_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def fetch(
     if bool(releases) == (last is not None):
         raise Usage("name releases, or say --last N", hint="modelctl fetch --last 3")
     names = _group(releases, {release.model for release in clone.releases})
-    wanted = [resolve_release(words, clone.releases, clone.tags) for words in names] or _last(clone, last or 0)
+    wanted = [get_release(clone, words) for words in names] or _last(clone, last or 0)
     with clone.lock(wait=60):
         return FetchResult(tuple(_fetch(clone, release, progress) for release in wanted))
 

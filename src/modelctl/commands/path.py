@@ -9,13 +9,12 @@ from pathlib import Path
 
 from modelctl.commands.fetch import restorable_outs
 from modelctl.domain.pointers import Out
-from modelctl.domain.releases import resolve_release
 from modelctl.errors import NotFound, Usage
 from modelctl.stores import files
 from modelctl.stores.objects import build_out
 from modelctl.switching.acquire import Progress, acquire
 from modelctl.switching.clone import Clone
-from modelctl.switching.live import models_of_release
+from modelctl.switching.live import get_release, models_of_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def path(
     it is built beside, verified, and appears by one rename. Raises `NotFound` for a model that the
     release does not have, `Usage` when it has several and none is named.
     """
-    release = resolve_release(words, clone.releases, clone.tags)
+    release = get_release(clone, words)
     models = [m for m in models_of_release(clone, release) if model in {None, m.name, m.label}]
     if not models:
         raise NotFound(f"{release.tag.name} has no model {model}", hint=f"modelctl show {release.tag.name}")

@@ -12,13 +12,13 @@ from modelctl.commands.show import message_of
 from modelctl.domain.bindings import parse_binding
 from modelctl.domain.manifests import parse_manifest
 from modelctl.domain.pointers import Digest, Out
-from modelctl.domain.releases import Release, resolve_release, sort_releases
+from modelctl.domain.releases import Release, sort_releases
 from modelctl.errors import ModelctlError, NotFound
 from modelctl.stores.files import hash_file
 from modelctl.switching.acquire import Progress
 from modelctl.switching.clone import Clone
 from modelctl.switching.digests import sha256_of
-from modelctl.switching.live import find_live
+from modelctl.switching.live import find_live, get_release
 
 Verdict = Literal["ok", "incomplete", "corrupt", "not restorable"]
 
@@ -70,7 +70,7 @@ def verify(
     if everything:
         wanted = sort_releases(clone.releases)
     elif words:
-        wanted = [resolve_release(words, clone.releases, clone.tags)]
+        wanted = [get_release(clone, words)]
     else:
         wanted = _live(clone)
     found = []

@@ -221,6 +221,7 @@ def fetch_outs(config: DvcConfig, commit: str, paths: Iterable[str]) -> None:
     nothing of what it did not find: the caller looks again.
     """
     with (
+        contextlib.chdir(config.root),  # DVC takes an import's relative url from where the process is
         _open_repo(config, config.remotes) as repo,
         _translated("of the import"),
         faults.point("dvc.fetch-outs"),

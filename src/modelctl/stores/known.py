@@ -16,99 +16,132 @@ from modelctl.domain.pointers import Digest
 from modelctl.stores.files import hash_file
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS known (
-    path TEXT PRIMARY KEY, inode INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, links INTEGER,
-    md5 TEXT, text_md5 TEXT
+CREATE TABLE IF NOT EXISTS hashes (
+    folder TEXT, name TEXT, inode INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, links INTEGER,
+    md5 TEXT, text_md5 TEXT, PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS known_inode ON known (inode)
+CREATE INDEX IF NOT EXISTS hashes_inode ON hashes (inode)
 """
+_READ = "SELECT name, inode, size, mtime, ctime, links, md5, text_md5 FROM hashes WHERE folder = ?"
+_WRITE = "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM hashes WHERE folder = ? AND name = ?"
+_SAME_FILE = "SELECT 1 FROM hashes WHERE inode = ? AND size = ? AND mtime = ? AND (md5 = ? OR text_md5 = ?)"
 _Stat = tuple[int, int, int, int, int]
 _Hashes = tuple[str | None, str | None]
 
 
 class KnownHashes:
-    """The hashes that this clone has taken, kept in one SQLite file. Losing it only costs time."""
+    """The hashes that this clone has taken, kept in one SQLite file. Losing it only costs time.
+
+    A folder's rows are read in one go and written when all is done: a question to the database for
+    each file would take longer than the rest of a switch.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._folders: dict[str, dict[str, tuple[_Stat, _Hashes]]] = {}
+        self._unwritten: set[tuple[str, str]] = set()
         self.hashed_bytes = 0
 
     def has(self, path: Path, digest: Digest) -> bool:
         """Whether the file at `path` holds the bytes that `digest` names; hashes it if that is not known."""
         try:
-            before = path.stat()
+            before = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        if digest.md5 in self._hashes(path, before, legacy=False):
+        if self._hash(path, before, legacy=False) == digest.md5:
             return True
-        return digest.legacy and digest.md5 in self._hashes(path, before, legacy=True)
+        return digest.legacy and self._hash(path, before, legacy=True) == digest.md5
 
     def md5(self, path: Path) -> str:
         """The MD5 of the file at `path`."""
-        return next(iter(self._hashes(path, path.stat(), legacy=False)))
+        return self._hash(path, os.stat(path), legacy=False)
 
     def is_known(self, path: Path, digest: Digest) -> bool:
         """Whether `has` would answer yes without reading the file."""
         try:
-            return digest.md5 in self._kept(path, path.stat())
+            return digest.md5 in self._kept(path, os.stat(path))
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def was_noted(self, found: os.stat_result, digest: Digest) -> bool:
         """Whether a file of that inode, size and modification time was noted under any name to hold `digest`."""
         with contextlib.suppress(sqlite3.Error):
-            query = "SELECT 1 FROM known WHERE inode = ? AND size = ? AND mtime = ? AND (md5 = ? OR text_md5 = ?)"
+            self._write()
             values = (found.st_ino, found.st_size, found.st_mtime_ns, digest.md5, digest.md5)
-            return self._connect().execute(query, values).fetchone() is not None
+            return self._connect().execute(_SAME_FILE, values).fetchone() is not None
         return False
 
     def note(self, path: Path, digest: Digest) -> None:
         """Remember that the file at `path` holds `digest`, which the caller has just seen to be so."""
-        found = path.stat()
-        with contextlib.suppress(sqlite3.Error):
-            kept = self._kept(path, found)
-            values = (kept[0], digest.md5) if digest.legacy else (digest.md5, kept[1])
-            self._store(path, found, values)
+        found = os.stat(path)
+        kept = self._kept(path, found)
+        self._keep(path, found, (kept[0], digest.md5) if digest.legacy else (digest.md5, kept[1]))
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop what is known of `paths`."""
+        keys = [_key(path) for path in paths]
+        for folder, name in keys:
+            self._folder(folder).pop(name, None)
+            self._unwritten.discard((folder, name))
         with contextlib.suppress(sqlite3.Error):
-            self._connect().executemany("DELETE FROM known WHERE path = ?", [(str(path),) for path in paths])
+            self._connect().executemany(_FORGET, keys)
 
     def close(self) -> None:
         """Write everything out."""
+        with contextlib.suppress(sqlite3.Error):
+            self._write()
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.commit()
             self._database.close()
             self._database = None
+        self._folders.clear()
 
-    def _hashes(self, path: Path, before: os.stat_result, *, legacy: bool) -> set[str]:
+    def _hash(self, path: Path, before: os.stat_result, *, legacy: bool) -> str:
         kept = self._kept(path, before)
         if known := kept[1 if legacy else 0]:
-            return {known}
+            return known
         value = hash_file(path, text=legacy)
         self.hashed_bytes += before.st_size
-        if _same(before, path.stat()):
-            with contextlib.suppress(sqlite3.Error):
-                self._store(path, before, (kept[0], value) if legacy else (value, kept[1]))
-        return {value}
+        if _same(before, os.stat(path)):
+            self._keep(path, before, (kept[0], value) if legacy else (value, kept[1]))
+        return value
 
     def _kept(self, path: Path, now: os.stat_result) -> _Hashes:
-        """What is known of the file at `path`, if it has not changed since; else nothing."""
-        query = "SELECT inode, size, mtime, ctime, links, md5, text_md5 FROM known WHERE path = ?"
-        with contextlib.suppress(sqlite3.Error):
-            row = self._connect().execute(query, (str(path),)).fetchone()
-            if row and _unchanged(row[:5], now):
-                return (row[5], row[6])
-        return (None, None)
+        """What is known of the file at `path`, if it has not changed since; else nothing.
 
-    def _store(self, path: Path, found: os.stat_result, hashes: _Hashes) -> None:
-        values = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink)
-        self._connect().execute(
-            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (str(path), *values, *hashes)
-        )
+        A change time that a link explains is kept: the next one is explained by the next link only.
+        """
+        folder, name = _key(path)
+        row = self._folder(folder).get(name)
+        if row is None or not _unchanged(row[0], now):
+            return (None, None)
+        if row[0][3] != now.st_ctime_ns:
+            self._keep(path, now, row[1])
+        return row[1]
+
+    def _keep(self, path: Path, found: os.stat_result, hashes: _Hashes) -> None:
+        folder, name = _key(path)
+        row = ((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink), hashes)
+        if self._folder(folder).get(name) != row:
+            self._folder(folder)[name] = row
+            self._unwritten.add((folder, name))
+
+    def _folder(self, folder: str) -> dict[str, tuple[_Stat, _Hashes]]:
+        if folder not in self._folders:
+            rows = []
+            with contextlib.suppress(sqlite3.Error):
+                rows = self._connect().execute(_READ, (folder,)).fetchall()
+            self._folders[folder] = {row[0]: (row[1:6], row[6:]) for row in rows}
+        return self._folders[folder]
+
+    def _write(self) -> None:
+        if self._unwritten:
+            kept = {key: self._folders[key[0]][key[1]] for key in self._unwritten}
+            self._unwritten.clear()
+            self._connect().executemany(_WRITE, [(*key, *state, *md5s) for key, (state, md5s) in kept.items()])
 
     def _connect(self) -> sqlite3.Connection:
         if self._database is None:
@@ -126,6 +159,12 @@ class KnownHashes:
         database.execute("PRAGMA synchronous=OFF")
         database.executescript(_SCHEMA)
         return database
+
+
+def _key(path: Path) -> tuple[str, str]:
+    """Folder and name, as text that any database takes."""
+    folder, _, name = str(path).encode("utf-8", "backslashreplace").decode().rpartition("/")
+    return folder, name
 
 
 def _unchanged(row: _Stat, now: os.stat_result) -> bool:
