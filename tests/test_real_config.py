@@ -100,18 +100,14 @@ def test_cache_in_another_place(fresh: Fresh) -> None:
 
 
 def test_tag_without_the_shared_cache(fresh: Fresh) -> None:
-    """At a tag from before `cache.dir` modelctl goes on with today's cache, so the way back needs no network.
-
-    DVC itself looks into the cache of then, and says truthfully that this one lacks the object.
-    """
+    """At a tag from before `cache.dir` today's cache still serves, and DVC, which looks into its own, agrees."""
     repo = fresh("cache-moves", cache_moves)
     before = picture(repo)
     mine = modelctl.Repository(repo.path)
     assert mine.rollback("v1").fetched_objects == 0
     assert repo.read("models/model.bin") == b"model 1\n"
     assert repo.git("status", "--porcelain") == ""
-    (said,) = (line for line in repo.dvc("status").splitlines() if "models/model.bin" in line and ".dvc" not in line)
-    assert said.split(":")[0].strip() == "not in cache"
+    assert "up to date" in repo.dvc("status")
     shutil.rmtree(repo.path.parent / "remote")
     assert {row.bytes for row in mine.releases()} == {"cached"}
     mine.undo()

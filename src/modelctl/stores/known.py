@@ -25,9 +25,12 @@ CREATE INDEX IF NOT EXISTS hashes_inode ON hashes (inode)
 _READ = "SELECT name, inode, size, mtime, ctime, links, md5, text_md5 FROM hashes WHERE folder = ?"
 _WRITE = "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM hashes WHERE folder = ? AND name = ?"
-_SAME_FILE = "SELECT 1 FROM hashes WHERE inode = ? AND size = ? AND mtime = ? AND (md5 = ? OR text_md5 = ?)"
+_SAME_FILE = (
+    "SELECT inode, size, mtime, ctime, links, md5, text_md5 FROM hashes WHERE inode = ? AND size = ? AND mtime = ?"
+)
 _Stat = tuple[int, int, int, int, int]
 _Hashes = tuple[str | None, str | None]
+_Row = tuple[int, int, int, int, int, str | None, str | None]
 
 
 class KnownHashes:
@@ -67,11 +70,7 @@ class KnownHashes:
 
     def was_noted(self, found: os.stat_result, digest: Digest) -> bool:
         """Whether a file of that inode, size and modification time was noted under any name to hold `digest`."""
-        with contextlib.suppress(sqlite3.Error):
-            self._write()
-            values = (found.st_ino, found.st_size, found.st_mtime_ns, digest.md5, digest.md5)
-            return self._connect().execute(_SAME_FILE, values).fetchone() is not None
-        return False
+        return any(digest.md5 in row[5:] for row in self._same_file(found))
 
     def note(self, path: Path, digest: Digest) -> None:
         """Remember that the file at `path` holds `digest`, which the caller has just seen to be so."""
@@ -103,6 +102,9 @@ class KnownHashes:
         kept = self._kept(path, before)
         if known := kept[1 if legacy else 0]:
             return known
+        if linked := self._kept_of_link(before)[1 if legacy else 0]:
+            self._keep(path, before, (kept[0], linked) if legacy else (linked, kept[1]))
+            return linked
         value = hash_file(path, text=legacy)
         self.hashed_bytes += before.st_size
         if _same(before, os.stat(path)):
@@ -121,6 +123,19 @@ class KnownHashes:
         if row[0][3] != now.st_ctime_ns:
             self._keep(path, now, row[1])
         return row[1]
+
+    def _kept_of_link(self, now: os.stat_result) -> _Hashes:
+        """What is known of the same file under another name, such as a cached object that it is a link to."""
+        rows = self._same_file(now) if now.st_nlink > 1 else []
+        return next((row[5:] for row in rows if _unchanged(row[:5], now)), (None, None))
+
+    def _same_file(self, found: os.stat_result) -> list[_Row]:
+        with contextlib.suppress(sqlite3.Error):
+            self._write()
+            values = (found.st_ino, found.st_size, found.st_mtime_ns)
+            rows: list[_Row] = self._connect().execute(_SAME_FILE, values).fetchall()
+            return rows
+        return []
 
     def _keep(self, path: Path, found: os.stat_result, hashes: _Hashes) -> None:
         folder, name = _key(path)

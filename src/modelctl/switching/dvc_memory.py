@@ -6,8 +6,26 @@ from collections.abc import Iterable
 
 from modelctl.errors import ModelctlError
 from modelctl.stores import dvc_state
+from modelctl.stores.dvc_config import load_config
+from modelctl.stores.objects import Cache
 from modelctl.switching.clone import Clone
 from modelctl.switching.journal import Swap
+
+
+def share_with_cache_of_then(clone: Clone, swaps: Iterable[Swap]) -> None:
+    """Give the clone's own `.dvc/cache` the objects of the outs that are live, where DVC looks there now.
+
+    So it is at a release from before `cache.dir` was set: without it `dvc status` would say that the model is
+    not in the cache. Objects are hard-linked where that can be, else copied. Any other place that an old
+    configuration names is left alone.
+    """
+    for swap in swaps:
+        if swap.new_digest is None:
+            continue
+        today, then = clone.cache(swap.root), Cache(load_config(clone.git.top / swap.root).cache_dir, clone.known)
+        if then.folder != today.folder and then.folder == clone.git.top / swap.root / ".dvc" / "cache":
+            for digest in today.objects_of(swap.new_digest):
+                then.adopt(today.path(digest), digest)
 
 
 def tell_dvc(clone: Clone, swaps: Iterable[Swap]) -> None:

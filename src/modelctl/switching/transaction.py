@@ -20,7 +20,7 @@ from modelctl.switching import acts
 from modelctl.switching.acquire import Acquired, Progress, acquire
 from modelctl.switching.clone import Clone
 from modelctl.switching.commit import commit_pointers
-from modelctl.switching.dvc_memory import tell_dvc
+from modelctl.switching.dvc_memory import share_with_cache_of_then, tell_dvc
 from modelctl.switching.history import Entry, Outcome, append_entry
 from modelctl.switching.journal import Intent, Swap, clear_intent, read_intent, write_intent
 from modelctl.switching.plan import OutStep, Plan, Request, make_plan
@@ -143,6 +143,7 @@ def _finish(clone: Clone, intent: Intent, *, outcome: Outcome) -> tuple[Entry, s
     for swap in intent.swaps:
         _keep_old_objects(clone, swap)
         _note_live(clone, swap)
+    share_with_cache_of_then(clone, intent.swaps)
     tell_dvc(clone, intent.swaps)
     return _close(clone, intent, outcome=outcome), follow_up
 
