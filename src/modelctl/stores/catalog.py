@@ -22,7 +22,7 @@ from modelctl.domain.snapshots import Artifact, Problem, Snapshot
 from modelctl.domain.tags import parse_tag
 from modelctl.domain.templates import Read
 from modelctl.errors import Integrity, ModelctlError
-from modelctl.stores.git import ObjectReader
+from modelctl.stores.git_objects import ObjectReader
 
 _NAMES = ("dvc.yaml", "dvc.lock", ".dvcignore", "params.yaml")
 POINTER_FILES = (":(top,glob)**/*.dvc", *(f":(top,glob)**/{name}" for name in _NAMES))

@@ -13,11 +13,12 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from modelctl import faults
 from modelctl.domain.releases import Tag
 from modelctl.errors import NotFound, Refused, Unavailable
+from modelctl.stores.git_objects import ObjectReader
 
 _KEPT = {
     "GIT_ASKPASS", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_SSH", "GIT_SSH_COMMAND",
@@ -259,46 +260,6 @@ class Git:
         return repo
 
 
-class ObjectReader:
-    """One `git cat-file --batch` process: objects by name, each read once."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def read(self, name: str) -> tuple[str, bytes] | None:
-        """The type and content of the object `name` (an object name, or `COMMIT:PATH`), None if absent."""
-        requests, answers = _pipes(self._process)
-        requests.write(name.encode() + b"\n")
-        requests.flush()
-        header = answers.readline().decode().split()
-        if len(header) < 3 or header[-1] in {"missing", "ambiguous"}:
-            return None
-        data = answers.read(int(header[2]))
-        answers.read(1)
-        return header[1], data
-
-    def tree(self, oid: str) -> list[tuple[str, str, str]]:
-        """The entries (mode, name, object name) of the tree `oid`."""
-        found = self.read(oid)
-        if found is None or found[0] != "tree":
-            return []
-        entries, data, width, start = [], found[1], len(oid) // 2, 0
-        while start < len(data):
-            space = data.index(b" ", start)
-            end = data.index(b"\0", space)
-            name = os.fsdecode(data[space + 1 : end])
-            entries.append((data[start:space].decode(), name, data[end + 1 : end + 1 + width].hex()))
-            start = end + 1 + width
-        return entries
-
-    def close(self) -> None:
-        """End the process."""
-        requests, answers = _pipes(self._process)
-        requests.close()
-        answers.close()
-        self._process.wait()
-
-
 def open_git(path: Path) -> Git:
     """Return the repository that holds the folder `path`; raises `NotFound` when none does."""
     if not path.is_dir():
@@ -394,12 +355,6 @@ def _popen(args: tuple[str, ...]) -> subprocess.Popen[bytes]:
 def _verb(args: tuple[str, ...]) -> str:
     rest = args[2:] if args[:1] == ("-C",) else args
     return next((arg for arg in rest if not arg.startswith("-")), "git")
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    if process.stdin is None or process.stdout is None:
-        raise ValueError("a reader needs both pipes")
-    return process.stdin, process.stdout
 
 
 def init_git(folder: Path) -> Path:

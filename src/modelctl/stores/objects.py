@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -129,8 +130,9 @@ class Cache:
 def build_out(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool = False) -> None:
     """Build at `target` the file or directory that `digest` names, linked from the cache by `kinds`.
 
-    Every object must be here and sound. Modes are DVC's: a link is read-only because it shares the
-    cache's bytes, a copy is writable, and an empty file is never a link.
+    Every object must be here and sound. Kinds and modes are DVC's: a link is read-only because it shares
+    the cache's bytes, a copy is writable, an empty file is never a hard link, and an executable one is so
+    for its owner (through a link the cached object becomes it too).
     """
     if not digest.is_dir:
         _build_file(cache, digest, target, kinds, executable=executable)
@@ -148,20 +150,33 @@ def build_out(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...]
 def _build_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool) -> None:
     source = cache.path(digest)
     size = source.stat().st_size
-    if size == 0:
+    if size == 0 and kinds[0] != "symlink":
         target.touch()
-        return
+    else:
+        _link_file(cache, digest, target, kinds)
+    if executable:
+        mode = target.stat().st_mode
+        if not mode & stat.S_IXUSR:
+            sound = cache.known.is_known(source, digest)
+            os.chmod(target, mode | stat.S_IXUSR)
+            if sound:
+                cache.known.note(source, digest)
+
+
+def _link_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...]) -> None:
+    source = cache.path(digest)
     try:
         kind = next(kind for kind in kinds if files.link(kind, source, target))
     except FileExistsError as exc:
         raise Integrity(f"two entries of a directory collide on this file system: {printable(target.name)}") from exc
-    if kind == "copy" and (target.stat().st_size != size or not cache.known.is_known(source, digest)):
-        raise Integrity(f"object {digest.oid} changed while it was copied")
-    if kind in {"copy", "reflink"}:
-        os.chmod(target, 0o666 & ~_umask() | (0o111 & ~_umask() if executable else 0))
-        cache.known.note(target, digest)
-    elif kind == "hardlink" and executable:
-        os.chmod(target, 0o555)
+    if kind not in {"copy", "reflink"}:
+        return
+    if kind == "copy":
+        same_size = target.stat().st_size == source.stat().st_size
+        if not same_size or not cache.known.is_known(source, digest):
+            raise Integrity(f"object {digest.oid} changed while it was copied")
+    os.chmod(target, 0o666 & ~_umask())
+    cache.known.note(target, digest)
 
 
 def _umask() -> int:

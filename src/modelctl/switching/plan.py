@@ -8,13 +8,14 @@ from typing import Literal
 
 from modelctl.domain.paths import printable
 from modelctl.domain.pointers import Digest, Out
-from modelctl.domain.releases import Release, sort_releases
+from modelctl.domain.releases import Release
 from modelctl.domain.snapshots import Model, Snapshot, check_layout, find_models
-from modelctl.errors import Integrity, NotFound, Refused, Usage
+from modelctl.errors import Integrity, NotFound, Refused
 from modelctl.stores.git import TreeChange
+from modelctl.switching.choice import choose_release
 from modelctl.switching.clone import Clone
-from modelctl.switching.history import Entry, Position, last_undoable, left_by_rollback
-from modelctl.switching.live import check_tracks, find_release, get_release, hint_of, models_of_release
+from modelctl.switching.history import Entry, Position, last_undoable
+from modelctl.switching.live import check_tracks, find_release, models_of_release
 from modelctl.switching.pointers import restore_pointers
 
 Mode = Literal["checkout", "models-only"]
@@ -92,73 +93,10 @@ def make_plan(clone: Clone, request: Request) -> Plan:
     workspace = clone.workspace()
     if request.verb == "undo":
         return _plan_undo(clone, request, workspace)
-    release = choose_release(clone, request, workspace)
+    release = choose_release(clone, workspace, request.words, verb=request.verb)
     if request.models_only:
         return _plan_models_only(clone, request, workspace, release.tag.commit, release)
     return _plan_checkout(clone, request, workspace, Position(release.tag.commit, None, release.tag.name), release)
-
-
-def choose_release(clone: Clone, request: Request, workspace: Snapshot) -> Release:
-    """The release that is meant, be it named or "the one before"."""
-    words = request.words
-    names = {m.name for m in find_models(workspace, clone.settings)}
-    if words and not (len(words) == 1 and words[0] in names and request.verb == "rollback"):
-        return get_release(clone, words)
-    if request.verb != "rollback":
-        raise Usage("which release?", hint="modelctl deploy v5")
-    return _previous(clone, workspace, words[0] if words else None)
-
-
-def _previous(clone: Clone, workspace: Snapshot, model_name: str | None) -> Release:
-    """The release that was live here before and is another one in content; else the next lower version.
-
-    Releases that a rollback has left since they were last made live are presumed bad and passed over,
-    so that a second bare rollback goes further back instead of oscillating.
-    """
-    models = [m for m in find_models(workspace, clone.settings) if model_name in {None, m.name, m.label}]
-    if not models:
-        raise NotFound("no model is live here", hint="modelctl rollback RELEASE")
-    live = find_release(clone, models[0])[0]
-    if len(models) > 1 and live is not None and len(models_of_release(clone, live)) < len(models):
-        known = ", ".join(model.label for model in models)
-        raise Usage(f"which model? there are {known}", hint=f"modelctl rollback {models[0].label}")
-    bad = left_by_rollback(clone.history)
-    by_tag = {release.tag.name: release for release in clone.releases}
-    by_tag |= {tag.name: Release(tag, None) for tag in clone.tags if tag.name not in by_tag}
-    names = [n for e in reversed(clone.history) if e.happened for n in (e.target.tag, e.source.tag) if n]
-    if live is not None:
-        names += [r.tag.name for r in _lower(clone, live)]
-    elif not names:
-        raise NotFound(
-            "the model here is of no release, so there is none before it", hint=hint_of(clone, "modelctl list")
-        )
-    current = {out.content for model in models for out in model.outs}
-    for name in dict.fromkeys(names):
-        release = by_tag.get(name)
-        if release is None or name in bad or (live and name == live.tag.name):
-            continue
-        if live and live.version and release.version and release.version > live.version:
-            continue
-        if _is_other(clone, release, models[0], current):
-            return release
-    raise NotFound("there is no earlier release with another model", hint=hint_of(clone, "modelctl list"))
-
-
-def _lower(clone: Clone, live: Release) -> list[Release]:
-    same = [r for r in sort_releases(clone.releases) if r.model == live.model and r.version]
-    return [r for r in same if live.version and r.version and r.version < live.version]
-
-
-def _is_other(clone: Clone, release: Release, model: Model, current: set[tuple[str, Digest | None]]) -> bool:
-    """Whether a release can be read and has other bytes than those that are live."""
-    try:
-        models = models_of_release(clone, release)
-    except NotFound:
-        return False
-    mine = [m for m in models if m.name == model.name] or list(models)
-    outs = [out for m in mine for out in m.outs]
-    whole = all(m.problem is None for m in mine) and not any(out.is_lost for out in outs)
-    return whole and {out.content for out in outs} != current
 
 
 def _plan_checkout(
