@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelctl.domain.bindings import Binding, BoundOut, format_binding
+from modelctl.domain.paths import quoted
 from modelctl.domain.pointers import Digest, Out
 from modelctl.domain.releases import sort_releases
 from modelctl.domain.snapshots import Model, Snapshot, find_models
@@ -62,11 +63,13 @@ def release(
         if parse_tag(tag, clone.settings.tag_formats) is None or not clone.git.is_valid_tag(tag):
             raise Usage(f"{tag} is no name for a release tag", hint="modelctl release v5")
         existed = _check_new(clone, tag)
+        remote = _git_remote(clone)
+        if remote is not None:
+            clone.git.has_remote_tag(remote, tag)
         outs = [out for m in chosen for out in m.outs if out.unrestorable is None]
         pushed, proved = _push_objects(clone, outs, progress)
         binding = _bind(clone, model or chosen[0].name, number, outs)
         text = f"{message.strip() or f'Release {tag}'}\n\n{format_binding(binding)}\n"
-        remote = _git_remote(clone)
         _publish(clone, tag, text, remote, existed=existed)
     return ReleaseResult(
         tag=tag,
@@ -95,7 +98,7 @@ def _version(text: str) -> Version:
     named = parse_tag(text)
     version = parse_version(text) or (named.version if named else None)
     if version is None:
-        raise Usage(f"{text!r} is no version", hint="modelctl release v5   or   modelctl release v1.2.0")
+        raise Usage(f"{text!r} is no version", hint="modelctl release v5   # or v1.2.0")
     return version
 
 
@@ -133,11 +136,11 @@ def _check_committed(clone: Clone, models: tuple[Model, ...]) -> None:
     if changed:
         raise Refused(
             f"the pointer {changed[0]} is not committed",
-            hint=f"git add {changed[0]} && git commit -m 'New model'",
+            hint=f"git add {quoted(changed[0])} && git commit -m 'New model'",
         )
     workspace = {out.path for model in find_models(clone.workspace(), clone.settings) for out in model.outs}
     if new := sorted(workspace - {out.path for model in models for out in model.outs} - _others(clone, models)):
-        raise Refused(f"the pointer of {new[0]} is not committed", hint="git add and git commit it first")
+        raise Refused(f"the pointer of {new[0]} is not committed", hint="git add models && git commit -m 'New model'")
 
 
 def _others(clone: Clone, models: tuple[Model, ...]) -> set[str]:
@@ -149,15 +152,17 @@ def _check_bytes(clone: Clone, models: tuple[Model, ...]) -> None:
     """Refuse a model whose bytes in the workspace are not those of its pointer."""
     for out in (out for model in models for out in model.outs if out.cached):
         if out.digest is None:
-            raise Refused(f"{out.path} is declared without a hash", hint=f"dvc commit {out.pointer}")
+            raise Refused(f"{out.path} is declared without a hash", hint=f"dvc commit {quoted(out.pointer)}")
         path = clone.git.top / out.path
         difference = compare_workspace(clone.caches(out), path, out.digest, shown=out.path)
         if difference.missing and not difference.unsaved:
-            raise Refused(f"{difference.missing[0]} is not in the workspace", hint=f"dvc checkout {out.pointer}")
+            raise Refused(
+                f"{difference.missing[0]} is not in the workspace", hint=f"dvc checkout {quoted(out.pointer)}"
+            )
         if difference:
             raise Refused(
                 f"{difference.unsaved[0]} differs from its pointer {out.pointer}",
-                hint=f"dvc commit {out.pointer} && git commit {out.pointer}",
+                hint=f"dvc commit {quoted(out.pointer)} && git commit {quoted(out.pointer)}",
             )
 
 
@@ -165,7 +170,10 @@ def _check_new(clone: Clone, tag: str) -> bool:
     """Whether the tag is here already, at HEAD, from an earlier attempt; raises `Refused` when it is another's."""
     here = next((t for t in clone.tags if t.name == tag), None)
     if here is not None and here.commit != clone.head.commit:
-        raise Refused(f"{tag} exists already, at {here.commit[:12]}", hint="modelctl release with the next version")
+        raise Refused(
+            f"{tag} exists already, at {here.commit[:12]}",
+            hint=f"git show {quoted(tag)}   # take the next version",
+        )
     return here is not None
 
 
@@ -193,7 +201,7 @@ def _push_objects(clone: Clone, outs: list[Out], progress: Progress | None) -> t
             if sizes[digest] != cache.path(digest).stat().st_size:
                 raise Unavailable(
                     f"object {digest.oid} is not proved to be on {clone.config(root).remote_url(name)}",
-                    hint="dvc push, and again",
+                    hint="dvc push   # and again",
                 )
             proved[digest] = sizes[digest] or 0
     return pushed, proved
@@ -212,7 +220,9 @@ def _adopt_from_workspace(clone: Clone, outs: list[Out]) -> None:
                 if not cache.has(file):
                     cache.adopt(here / name, file)
         elif out.digest.is_dir:
-            raise Unavailable(f"the manifest of {out.path} is not in the cache", hint=f"dvc commit {out.pointer}")
+            raise Unavailable(
+                f"the manifest of {out.path} is not in the cache", hint=f"dvc commit {quoted(out.pointer)}"
+            )
 
 
 def _bind(clone: Clone, model: str, number: Version, outs: list[Out]) -> Binding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 import unicodedata
 
 from modelctl.errors import Integrity
@@ -56,6 +57,11 @@ def printable(text: str) -> str:
     if not has_control(text):
         return text
     return "".join(char.encode("unicode_escape").decode("ascii") if has_control(char) else char for char in text)
+
+
+def quoted(text: str) -> str:
+    """Return `text` as one word for a shell: what a hint says is there to be pasted."""
+    return shlex.quote(printable(text))
 
 
 def _folded(part: str) -> str:

@@ -88,7 +88,7 @@ def select_models(models: Iterable[Model], name: ReleaseName, tag: str) -> tuple
     if not found:
         raise NotFound(
             f"{tag} has no model: no artifacts in dvc.yaml, none in modelctl.toml, nothing tracked under models/",
-            hint=f"modelctl rollback {tag} --all  (takes every DVC out of that commit)",
+            hint=f"modelctl rollback {tag} --all   # takes every DVC out of that commit",
         )
     if name.model is None:
         return found
@@ -102,7 +102,7 @@ def select_models(models: Iterable[Model], name: ReleaseName, tag: str) -> tuple
     declared = ", ".join(model.label for model in found)
     raise NotFound(
         f"{tag} names the model {name.model}, which its commit does not declare (it declares {declared})",
-        hint=f"modelctl rollback {tag} --all  (takes every DVC out of that commit)",
+        hint=f"modelctl rollback {tag} --all   # takes every DVC out of that commit",
     )
 
 

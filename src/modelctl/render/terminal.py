@@ -165,9 +165,12 @@ class Screen:
         return f"\x1b[{code}m{part.text}\x1b[0m" if code and part.text else part.text
 
 
-def open_screen(stream: TextIO, *, verbose: bool) -> Screen:
-    """Return a screen that suits `stream`: coloured only on a terminal, and never with `NO_COLOR`."""
-    terminal = stream.isatty()
+def open_screen(stream: TextIO | None, *, verbose: bool) -> Screen:
+    """Return a screen that suits `stream`: coloured only on a terminal, and never with `NO_COLOR`.
+
+    `stream` is None where standard output is closed.
+    """
+    terminal = stream is not None and stream.isatty()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Screen(
         verbose=verbose,
@@ -177,7 +180,9 @@ def open_screen(stream: TextIO, *, verbose: bool) -> Screen:
     )
 
 
-def _can_show(text: str, stream: TextIO) -> bool:
+def _can_show(text: str, stream: TextIO | None) -> bool:
+    if stream is None:
+        return True
     try:
         text.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

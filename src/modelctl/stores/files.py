@@ -257,7 +257,7 @@ def lock(path: Path, *, wait: float, busy: str) -> Iterator[None]:
     try:
         holder.acquire(timeout=wait)
     except Timeout as exc:
-        raise Locked(busy, hint="try again when it is done") from exc
+        raise Locked(busy, hint="modelctl status   # and again, with --wait 60") from exc
     try:
         yield
     finally:

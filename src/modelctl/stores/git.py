@@ -10,14 +10,15 @@ import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelctl import faults
+from modelctl.domain.paths import quoted
 from modelctl.domain.releases import Tag
-from modelctl.errors import NotFound, Refused, Unavailable
+from modelctl.errors import Locked, NotFound, Refused, Unavailable
 from modelctl.stores.git_objects import ObjectReader
 
 _KEPT = {
@@ -25,6 +26,8 @@ _KEPT = {
     "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_TERMINAL_PROMPT", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL",
     "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE", "GIT_EXEC_PATH",
 }  # fmt: skip
+_KEPT_PREFIXES = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+_MAY_ASK = {"ls-remote", "fetch", "push"}
 _SAFE = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never",
     "-c", "core.fsync=committed,index", "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
@@ -38,6 +41,7 @@ _OPERATIONS = {
     "BISECT_LOG": ("a bisect", "git bisect reset"),
 }
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
+_LOCK = re.compile(r"['\"`](?P<path>[^'\"`\n]+\.lock)['\"`]: File exists")
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -79,12 +83,20 @@ class Git:
     shallow: bool
 
     def run(
-        self, *args: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None, check: bool = True
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        held: int | None = None,
     ) -> bytes:
-        """Run a plumbing command and return its output; raises `Unavailable` with what Git said."""
-        result = _spawn(("-C", str(self.top), *args), stdin=stdin, env=env)
+        """Run a plumbing command and return its output; raises `Unavailable` with what Git said.
+
+        `held` is an open file that the process keeps open for as long as it lives, should we die before.
+        """
+        result = _spawn(("-C", str(self.top), *args), stdin=stdin, env=env, held=held)
         if check and result.returncode != 0:
-            raise git_failed(args[0], result.stderr)
+            raise git_failed(_verb(args), result.stderr)
         return result.stdout
 
     def succeeds(self, *args: str) -> bool:
@@ -122,6 +134,22 @@ class Git:
             raise ValueError(f"not a full ref name: {ref}")
         out = self.run("rev-parse", "-q", "--verify", "--end-of-options", f"{ref}^{{commit}}", check=False)
         return out.decode().strip() or None
+
+    def marked_among(self, paths: Collection[str]) -> list[str]:
+        """Those of `paths` that Git was told not to look at (skip-worktree, assume-unchanged) and that are there."""
+        wanted = set(paths)
+        specs = [f":(literal,top){path}" for path in wanted] if len(wanted) < 500 else []
+        lines = self.run("ls-files", "-v", "-z", "--", *specs).split(b"\0") if wanted else []
+        marked = (os.fsdecode(line[2:]) for line in lines if line[:1] == b"S" or line[:1].islower())
+        return [path for path in marked if path in wanted and os.path.lexists(self.top / path)]
+
+    def is_reachable(self, commit: str) -> bool:
+        """Whether a branch, remote branch or tag leads to `commit`."""
+        return bool(self.run("for-each-ref", "--count=1", "--contains", commit, "--format=%(refname)"))
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` has `older` in its history."""
+        return self.succeeds("merge-base", "--is-ancestor", older, newer)
 
     def operation(self) -> tuple[str, str] | None:
         """A merge, rebase or the like in progress, and the command that ends it."""
@@ -217,13 +245,18 @@ class Git:
         """
         ref = f"refs/tags/{tag}"
         refs = [f"{ref}:{ref}", *([f"{branch}:{branch}"] if branch else [])]
-        there = self.run("ls-remote", "--end-of-options", remote, ref).decode().split()
-        if there and there[0] == self.tag_object(tag):
-            refs = refs[1:]
-        elif there:
-            raise Refused(f"{tag} exists already on {remote}", hint=f"git fetch {remote} tag {tag}")
-        if refs:
-            self._push(remote, refs, ref if not there else None)
+        there = self.has_remote_tag(remote, tag)
+        if pushed := refs[1:] if there else refs:
+            self._push(remote, pushed, None if there else ref)
+
+    def has_remote_tag(self, remote: str, tag: str) -> bool:
+        """Whether a remote has this very tag; raises `Refused` when it has another of that name."""
+        ref = f"refs/tags/{tag}"
+        there = self.run("ls-remote", "--end-of-options", remote, ref).split()
+        here = self.run("rev-parse", "--verify", "-q", ref, check=False).strip()
+        if there and there[0] != here:
+            raise Refused(f"{tag} exists already on {remote}", hint=f"git fetch {remote} tag {quoted(tag)}")
+        return bool(there)
 
     def _push(self, remote: str, refs: list[str], absent: str | None) -> None:
         lease = {"force_with_lease": f"{absent}:"} if absent else {}
@@ -237,7 +270,9 @@ class Git:
         if "stale info" in said or "already exists" in said:
             raise Refused(f"{absent or refs[0]} exists already on {remote}", hint=f"git fetch --tags {remote}")
         if "fetch first" in said or "non-fast-forward" in said:
-            raise Refused(f"{remote} has newer commits on that branch", hint=f"git pull --rebase {remote}")
+            raise Refused(
+                f"{remote} has newer commits on that branch", hint=f"git pull --rebase {remote} {_branch_of(refs)}"
+            )
         raise Unavailable(f"git push to {remote} failed: {_last_line(without_credentials(said))}", hint="try again")
 
     @contextlib.contextmanager
@@ -270,8 +305,8 @@ def open_git(path: Path) -> Git:
         message = result.stderr.decode("utf-8", "replace")
         if "dubious ownership" in message:
             raise Refused(
-                f"git does not trust the owner of {path}",
-                hint=f"git config --global --add safe.directory {path.resolve()}",
+                f"git does not trust the owner of {path.resolve()}",
+                hint=f"git config --global --add safe.directory {quoted(str(path.resolve()))}",
             )
         raise NotFound(f"{path.resolve()} is in no Git repository", hint="cd into one, or: modelctl init")
     bare, shallow, git_dir, common = result.stdout.decode().splitlines()
@@ -286,10 +321,16 @@ def open_git(path: Path) -> Git:
     return Git(top, Path(git_dir), common_dir.resolve(), is_bare, shallow == "true")
 
 
-def git_failed(command: str, stderr: bytes) -> Unavailable:
+def git_failed(command: str, stderr: bytes) -> Unavailable | Locked:
     """The error for a Git command that failed, with its last word and no credentials."""
     text = without_credentials(stderr.decode("utf-8", "replace").strip())
     lines = [line for line in text.splitlines() if not line.startswith(("hint:", "warning:"))]
+    if lock := _LOCK.search(text):
+        name = lock["path"]
+        return Locked(
+            f"another git command is at work, or one was killed: {name} exists",
+            hint=f"rm {quoted(name)}   # once no git command runs here",
+        )
     first = next(
         (line for line in lines if line.startswith(("fatal:", "error:"))),
         lines[-1] if lines else "no message",
@@ -310,6 +351,12 @@ def _git_errors(verb: str) -> Iterator[None]:
         raise Unavailable(f"git {verb} failed: {exc}") from exc
 
 
+def _branch_of(refs: list[str]) -> str:
+    """The branch among the refs of a push, as a user writes it."""
+    branch = next((ref.partition(":")[0] for ref in refs if ref.startswith("refs/heads/")), "HEAD")
+    return quoted(branch.removeprefix("refs/heads/"))
+
+
 def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else "no message"
 
@@ -326,11 +373,11 @@ def git_environment() -> dict[str, str]:
 
 
 def _is_scrubbed(name: str) -> bool:
-    return name.startswith("GIT_") and name not in _KEPT
+    return name.startswith("GIT_") and name not in _KEPT and not name.startswith(_KEPT_PREFIXES)
 
 
 def _spawn(
-    args: tuple[str, ...], *, stdin: bytes | None = None, env: Mapping[str, str] | None = None
+    args: tuple[str, ...], *, stdin: bytes | None = None, env: Mapping[str, str] | None = None, held: int | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         with faults.point(f"git.{_verb(args)}"):
@@ -340,6 +387,9 @@ def _spawn(
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
                 env=git_environment() | dict(env or {}),
+                # A Ctrl-C is ours to answer; only a command that may ask for a password keeps the terminal.
+                process_group=None if _verb(args) in _MAY_ASK else 0,
+                pass_fds=() if held is None else (held,),
                 check=False,
             )
     except FileNotFoundError as exc:

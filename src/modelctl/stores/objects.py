@@ -66,10 +66,14 @@ class Cache:
         return (digest, *dict.fromkeys(self.get_manifest(digest).files.values()))
 
     def missing(self, digests: Iterable[Digest]) -> list[Digest]:
-        """Those objects, files of directories included, that are not here."""
-        found = []
+        """Those objects, files of directories included, that are not here; contents are not looked into."""
+        found: list[Digest] = []
         for digest in dict.fromkeys(digests):
-            found += [item for item in self.objects_of(digest) if not self.has(item)]
+            try:
+                objects = self.objects_of(digest)
+            except Integrity:
+                objects = (digest,)
+            found += [item for item in objects if not self.has(item)]
         return list(dict.fromkeys(found))
 
     def unsound(self, digests: Iterable[Digest]) -> list[Digest]:

@@ -87,10 +87,15 @@ class Clone:
             return None
         for entry in reversed(self.history):
             if entry.happened and entry.mode == "checkout":
-                if entry.target.commit != self.head.commit or entry.target.branch is not None:
+                if entry.target.branch is not None or not self._stands_on(entry.target.commit):
                     return None
                 return entry.home if entry.home and self.git.find_commit(entry.home) else entry.source.commit
         return None
+
+    def _stands_on(self, commit: str) -> bool:
+        """Whether HEAD is at `commit`, or at commits made on top of it."""
+        head = self.head.commit
+        return head == commit or (head is not None and self.git.is_ancestor(commit, head))
 
     @functools.cached_property
     def settings(self) -> Settings:

@@ -41,12 +41,12 @@ def get_release(clone: Clone, words: Sequence[str]) -> Release:
         if not clone.git.shallow or not clone.tags:
             raise
         near = exc.hint.partition(" — ")[0]
-        raise NotFound(f"{exc.message} in this shallow clone", hint=f"git fetch --tags origin   ({near})") from exc
+        raise NotFound(f"{exc.message} in this shallow clone", hint=f"git fetch --tags origin   # {near}") from exc
 
 
 def hint_of(clone: Clone, hint: str) -> str:
     """The hint where a release was looked for and not found: a shallow clone wants its tags first."""
-    return "git fetch --tags origin   (this clone is shallow)" if clone.git.shallow else hint
+    return "git fetch --tags origin   # this clone is shallow" if clone.git.shallow else hint
 
 
 def models_of_release(clone: Clone, release: Release) -> tuple[Model, ...]:
@@ -64,7 +64,7 @@ def check_tracks(snapshot: Snapshot, label: str) -> None:
     if not snapshot.outs and not snapshot.problems:
         raise NotFound(
             f"{label} has no model: DVC tracks nothing at that commit",
-            hint=f"git switch --detach {label}   (takes its code, and no model)",
+            hint=f"git switch --detach {label}   # takes its code, and no model",
         )
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from modelctl.errors import Locked
+from modelctl.errors import Locked, ModelctlError
 from modelctl.switching.clone import Clone
 from modelctl.switching.transaction import Recovered, is_interrupted, recover
 
@@ -21,11 +21,25 @@ def open_clone(path: Path, *, say: Say | None = None) -> Iterator[Clone]:
     """
     with Clone(path) as clone:
         if is_interrupted(clone) is not None or (clone.state / "switch").exists():
-            with contextlib.suppress(Locked):
-                resolved = recover(clone)
-                if resolved is not None and say is not None:
-                    say(describe_recovery(resolved))
+            _resolve(clone, say)
         yield clone
+
+
+def _resolve(clone: Clone, say: Say | None) -> None:
+    """Resolve an interrupted switch; where that cannot be done now, say so and let the command look around.
+
+    A command that changes something tries again itself, and fails.
+    """
+    try:
+        resolved = recover(clone)
+    except Locked:
+        return
+    except (ModelctlError, OSError) as exc:
+        if say is not None:
+            say(f"an interrupted switch cannot be resolved yet: {exc}")
+        return
+    if resolved is not None and say is not None:
+        say(describe_recovery(resolved))
 
 
 def describe_recovery(resolved: Recovered) -> str:

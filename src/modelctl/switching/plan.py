@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from modelctl.domain.paths import printable
+from modelctl.domain.paths import printable, quoted
 from modelctl.domain.pointers import Digest, Out
 from modelctl.domain.releases import Release
 from modelctl.domain.snapshots import Model, Snapshot, check_layout, find_models
@@ -121,8 +121,8 @@ def _plan_checkout(
         label = release.label if release else target.commit[:12]
         words = " ".join(request.words) or label
         raise Refused(
-            f"going to {label} would take {names} back too",
-            hint=f"modelctl {request.verb} {words} --models-only   (only this model)   or --all   (the whole commit)",
+            f"going to {label} would take {names} back too (--all allows it, --models-only leaves them)",
+            hint=f"modelctl {request.verb} {words} --models-only",
         )
     submodules, tracked = _split_submodules(clone.git.tree_changes(head, target.commit))
     live = _live_tag(clone, workspace, models)
@@ -138,7 +138,10 @@ def _plan_checkout(
         tracked=tracked,
         left=_left(workspace, after, inside),
         undoes=undoes,
-        notes=tuple(f"submodule {path} is not switched: git submodule update {path}" for path in submodules),
+        notes=(
+            *_note_unreachable(clone),
+            *(f"submodule {path} is not switched: git submodule update {quoted(path)}" for path in submodules),
+        ),
     )
 
 
@@ -196,7 +199,7 @@ def _plan_undo(clone: Clone, request: Request, workspace: Snapshot) -> Plan:
         short = branch.removeprefix("refs/heads/")
         raise Refused(
             f"{short} has moved since that switch",
-            hint=f"git switch {short} && dvc checkout   (goes to where {short} is now)",
+            hint=f"git switch {short} && dvc checkout   # goes to where {short} is now",
         )
     plan = _plan_checkout(clone, asked, workspace, entry.source, None, entry)
     return replace(plan, release=release, home=None if branch else (clone.home or entry.home))
@@ -219,7 +222,7 @@ def _target_models(
     if not models:
         raise NotFound(
             f"{release.tag.name} has no model: nothing that DVC tracks is a model there",
-            hint=f"modelctl rollback {release.tag.name} --all  (takes every DVC out of that commit)",
+            hint=f"modelctl rollback {release.tag.name} --all   # takes every DVC out of that commit",
         )
     return models
 
@@ -262,7 +265,7 @@ def _check_restorable(
             problem = after.problems[0]
             raise Integrity(
                 f"{label} is not readable as a whole: {problem.path}: {problem.reason}",
-                hint=f"modelctl rollback {label}   (its models alone)",
+                hint=f"modelctl rollback {label}   # its models alone",
             )
     hint = _way_on(undoes) if undoes is not None else "modelctl list"
     for model in models:
@@ -278,7 +281,7 @@ def _way_on(undoes: Entry) -> str:
     """What to type when the place that an undo would go back to has no readable model."""
     branch = (undoes.source.branch or "").removeprefix("refs/heads/")
     return (
-        f"git switch {branch or f'--detach {undoes.source.commit[:12]}'}   (takes the code; its model cannot be read)"
+        f"git switch {branch or f'--detach {undoes.source.commit[:12]}'}   # takes the code; its model cannot be read"
     )
 
 
@@ -332,6 +335,14 @@ def _pointers_of(clone: Clone, models: tuple[Model, ...], workspace: Snapshot, l
 
 def _contents(snapshot: Snapshot, paths: set[str]) -> set[tuple[str, Digest | None]]:
     return {out.content for out in snapshot.outs if out.path in paths}
+
+
+def _note_unreachable(clone: Clone) -> tuple[str, ...]:
+    """A word on commits that a detached HEAD leaves and that nothing else leads to."""
+    head = clone.head
+    if head.branch is not None or head.commit is None or clone.git.is_reachable(head.commit):
+        return ()
+    return (f"the commit {head.commit[:12]} is on no branch: git branch NAME {head.commit[:12]} keeps it",)
 
 
 def _split_submodules(changes: Iterable[TreeChange]) -> tuple[tuple[str, ...], tuple[TreeChange, ...]]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from modelctl.domain.paths import printable
+from modelctl.domain.paths import printable, quoted
 from modelctl.domain.pointers import Digest, Out
 from modelctl.errors import Integrity, Locked, ModelctlError, Refused
 from modelctl.stores import files
@@ -16,6 +16,7 @@ from modelctl.stores.objects import Cache, compare_workspace, list_files
 from modelctl.switching.clone import Clone
 from modelctl.switching.plan import OutStep, Plan
 
+_ABSENT, _SUBMODULE = "000000", "160000"
 _MADE_BY_DVC = {f"/{name}" for name in ("config.local", "tmp", "cache", "plots", "experiments")}
 
 
@@ -24,23 +25,41 @@ def check_plan(clone: Clone, plan: Plan) -> tuple[OutStep, ...]:
     _check_operation(clone)
     _check_tag(clone, plan)
     _check_tracked(clone, plan)
-    return tuple(step for step in plan.outs if _needs_switch(clone, plan, step))
+    steps = tuple(step for step in plan.outs if _needs_switch(clone, plan, step))
+    _check_writable(clone, plan, steps)
+    return steps
 
 
 def check_space(clone: Clone, steps: Iterable[OutStep]) -> None:
-    """Raise `Refused` when the disk has less room than the missing objects and the copies may take."""
+    """Raise `Refused` when a disk has less room than the missing objects and the copies may take."""
+    need: dict[Path, int] = {}
     for cache, outs in _by_cache(clone, steps).items():
         fetch = sum(out.size or 0 for out in outs if out.digest and cache.missing([out.digest]))
-        kinds = clone.config(outs[0].root).link_types
-        copies = 0 if _is_linked(clone, kinds) else sum(out.size or 0 for out in outs)
-        folder = next(parent for parent in (cache.folder, *cache.folder.parents) if parent.exists())
-        for where, need in ((folder, fetch), (clone.git.top, copies)):
-            free = shutil.disk_usage(where).free
-            if need > free:
-                raise Refused(
-                    f"{where} has {format_bytes(free)} free and this needs {format_bytes(need)}",
-                    hint="free some space; modelctl touched nothing",
-                )
+        _add_need(need, cache.folder, fetch)
+        if not _is_linked(clone, clone.config(outs[0].root).link_types):
+            for out in outs:
+                _add_need(need, (clone.git.top / out.path).parent, out.size or 0)
+    for folder, count in need.items():
+        free = shutil.disk_usage(folder).free
+        if count > free:
+            raise Refused(
+                f"{folder} has {format_bytes(free)} free and this needs {format_bytes(count)}",
+                hint=f"df -h {quoted(str(folder))}   # free some space; nothing was touched",
+            )
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that is there."""
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _add_need(need: dict[Path, int], folder: Path, count: int) -> None:
+    """Add `count` bytes to what the file system of `folder` must have free."""
+    here = _existing(folder)
+    known = next((other for other in need if other.stat().st_dev == here.stat().st_dev), here)
+    need[known] = need.get(known, 0) + count
 
 
 def _is_linked(clone: Clone, kinds: tuple[str, ...]) -> bool:
@@ -78,7 +97,7 @@ def _check_operation(clone: Clone) -> None:
     if (clone.git.git_dir / "index.lock").exists():
         raise Locked("another git command is at work (index.lock)", hint="try again when it is done")
     if found := clone.git.operation():
-        raise Refused(f"{found[0]} is in progress", hint=f"finish it, or: {found[1]}")
+        raise Refused(f"{found[0]} is in progress", hint=f"{found[1]}   # or finish it")
 
 
 def _check_tag(clone: Clone, plan: Plan) -> None:
@@ -89,7 +108,7 @@ def _check_tag(clone: Clone, plan: Plan) -> None:
     if seen is not None and seen != tag.object:
         raise Refused(
             f"the tag {tag.name} was moved since it was last used here ({seen[:12]} → {tag.object[:12]})",
-            hint=f"git show {tag.name}; if it may be: modelctl {plan.request.verb} {tag.name} --accept-moved-tag",
+            hint=f"modelctl {plan.request.verb} {quoted(tag.name)} --accept-moved-tag   # if it may be",
         )
 
 
@@ -111,17 +130,54 @@ def _check_tracked(clone: Clone, plan: Plan) -> None:
         dirty = {path for path in dirty if not clone.git.has_content_of(path)}
     if changed := sorted(dirty & (touched | pointers)):
         shown = ", ".join(printable(path) for path in changed[:5]) + (" ..." if len(changed) > 5 else "")
-        raise Refused(f"local changes are in the way: {shown}", hint="git stash, or git commit, and again")
+        raise Refused(f"local changes are in the way: {shown}", hint="git stash   # or commit them; then again")
+    if marked := clone.git.marked_among([change.path for change in plan.tracked]):
+        raise Refused(
+            f"{printable(marked[0])} is marked skip-worktree or assume-unchanged, and {plan.label} has another one",
+            hint=" && ".join(
+                f"git update-index --no-{mark} -- {quoted(marked[0])}" for mark in ("skip-worktree", "assume-unchanged")
+            ),
+        )
     replaced = {step.path for step in plan.outs if step.old is not None}
-    added = [change.path for change in plan.tracked if change.old_mode == "000000"]
-    for path in added:
-        here = clone.git.top / path
-        if not os.path.lexists(here) or is_made_by_dvc(here):
-            continue
-        if not any(path == out or path.startswith(out + "/") for out in replaced):
+    gone = replaced | {change.path for change in plan.tracked if change.old_mode != _ABSENT}
+    come = [c.path for c in plan.tracked if c.old_mode == _ABSENT and c.new_mode != _SUBMODULE]
+    for path in come:
+        if obstacle := _find_obstacle(clone.git.top, path, gone, replaced):
             raise Refused(
-                f"the untracked file {printable(path)} is in the way", hint=f"move it away: mv {path} {path}.mine"
+                f"the untracked file {printable(obstacle)} is in the way",
+                hint=f"mv {quoted(obstacle)} {quoted(obstacle + '.mine')}   # keeps it beside",
             )
+
+
+def _find_obstacle(top: Path, path: str, gone: set[str], replaced: set[str]) -> str | None:
+    """What lies where the tracked file `path` is to come and is neither tracked (`gone`) nor an out."""
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        folder = "/".join(parts[:count])
+        if folder in gone:
+            return None
+        if os.path.islink(top / folder) or os.path.isfile(top / folder):
+            return folder
+    here = top / path
+    if not os.path.lexists(here) or is_made_by_dvc(here):
+        return None
+    if here.is_symlink() or not here.is_dir():
+        return None if path in gone or _is_below(path, replaced) else path
+    names = (f"{path}/{name}" for name in list_files(here))
+    return next((name for name in names if name not in gone and not _is_below(name, replaced)), None)
+
+
+def _is_below(path: str, folders: set[str]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
+
+
+def _check_writable(clone: Clone, plan: Plan, steps: Iterable[OutStep]) -> None:
+    """Refuse when a folder in which the switch exchanges names cannot be written."""
+    paths = {change.path for change in plan.tracked} | {step.path for step in steps} | {t.path for t in plan.texts}
+    folders = {_existing((clone.git.top / path).parent) for path in paths} | {clone.git.git_dir}
+    for folder in sorted(folders):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise Refused(f"{folder} cannot be written", hint=f"ls -ld {quoted(str(folder))}")
 
 
 def _needs_switch(clone: Clone, plan: Plan, step: OutStep) -> bool:
@@ -133,12 +189,12 @@ def _needs_switch(clone: Clone, plan: Plan, step: OutStep) -> bool:
     if step.new is None and not os.path.lexists(path):
         return False
     if step.digest is not None and not compare_workspace(cache, path, step.digest, shown=step.path):
-        return False
-    if lost := _unsaved(clone, cache, path, step):
+        return step.new is not None and step.new.executable and not os.access(path, os.X_OK)
+    if lost := _unsaved(clone, plan, cache, step):
         shown = ", ".join(printable(name) for name in lost[:5]) + (" ..." if len(lost) > 5 else "")
         raise Refused(
             f"{shown} {'has' if len(lost) == 1 else 'have'} changes that are in no cache",
-            hint=f"keep them: mv {step.path} {step.path}.mine",
+            hint=f"mv {quoted(step.path)} {quoted(step.path + '.mine')}   # keeps them beside",
         )
     return True
 
@@ -159,12 +215,14 @@ def _check_untracked_at(clone: Clone, plan: Plan, step: OutStep) -> None:
     if clone.catalog.objects.read(f"{plan.target.commit}:{step.path}") is not None:
         raise Integrity(
             f"{printable(step.path)} is tracked by Git and by DVC at {plan.label}",
-            hint=f"git rm --cached {step.path}   in a new commit",
+            hint=f"git rm --cached {quoted(step.path)}   # in a new commit",
         )
 
 
-def _unsaved(clone: Clone, cache: Cache, path: Path, step: OutStep) -> list[str]:
-    """The files at the step's path whose bytes exist nowhere else."""
+def _unsaved(clone: Clone, plan: Plan, cache: Cache, step: OutStep) -> list[str]:
+    """The files at the step's path whose bytes exist nowhere else: not in the cache, and not in Git."""
+    path = clone.git.top / step.path
+    in_git = {change.path for change in plan.tracked if change.old_mode != _ABSENT}
     if not os.path.lexists(path):
         return []
     if step.old is not None and step.old.digest is not None:
@@ -175,7 +233,7 @@ def _unsaved(clone: Clone, cache: Cache, path: Path, step: OutStep) -> list[str]
         candidates = [step.path]
     if candidates == [step.path] and path.is_dir() and not path.is_symlink():
         candidates = [f"{step.path}/{name}" for name in list_files(path)]
-    return [name for name in candidates if not _is_saved(clone, cache, clone.git.top / name)]
+    return [name for name in candidates if name not in in_git and not _is_saved(clone, cache, clone.git.top / name)]
 
 
 def _is_saved(clone: Clone, cache: Cache, path: Path) -> bool:

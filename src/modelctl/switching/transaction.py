@@ -93,7 +93,7 @@ def recover_locked(clone: Clone) -> Recovered | None:
     folder, path = clone.state / "switch", clone.state / "intent.json"
     intent = read_intent(path)
     if intent is None:
-        files.remove_tree(folder)
+        _clear_scratch(clone)
         return None
     if intent.phase == "switched":
         entry = _finish(clone, intent, outcome="recovered")[0]
@@ -118,7 +118,10 @@ def _perform(clone: Clone, plan: Plan, intent: Intent, began: float) -> tuple[En
                 raise KeyboardInterrupt
         except BaseException as exc:
             acts.switch_back(clone.git, intent, folder)
+            _move_kept(clone, folder, intent)
             _close(clone, intent, outcome="failed", note=_account(exc))
+            if stopped:
+                raise KeyboardInterrupt from exc
             raise
         intent = replace(intent, phase="switched", entry=_timed(intent.entry, began))
         write_intent(path, intent)
@@ -187,31 +190,31 @@ def _stage_out(clone: Clone, plan: Plan, step: OutStep, slot: Path) -> Swap:
     live = clone.git.top / step.path
     if files.device_of(live) != files.device_of(slot):
         slot = live.with_name(f".{live.name}.modelctl-new")
+        files.append_durably(_slot_list(clone), os.fsencode(slot))
         files.remove_tree(slot)
         slot.parent.mkdir(parents=True, exist_ok=True)
     if step.new is not None and step.new.digest is not None:
         kinds = clone.config(step.root).link_types
         build_out(clone.cache(step.root), step.new.digest, slot, kinds, executable=step.new.executable)
-    old = files.identity(live)
+    old = None if _is_left_by_git(plan, step) else files.identity(live)
     return Swap(
         path=step.path,
         slot=str(slot),
         old=old,
         new=files.identity(slot),
-        early=_is_early(plan, step, exists=old is not None),
+        early=old is not None,
         root=step.root,
         old_digest=step.old.digest if step.old else None,
         new_digest=step.digest,
     )
 
 
-def _is_early(plan: Plan, step: OutStep, *, exists: bool) -> bool:
-    """Outs that replace something or go do so before Git's files change; a path that Git leaves comes after."""
-    tracked_before = any(
+def _is_left_by_git(plan: Plan, step: OutStep) -> bool:
+    """Whether Git has files at the step's path until it leaves them to the out: the out comes after Git then."""
+    return step.old is None and any(
         change.old_mode != "000000" and (change.path == step.path or change.path.startswith(step.path + "/"))
         for change in plan.tracked
     )
-    return exists and not (tracked_before and step.old is None)
 
 
 def _verify(clone: Clone, intent: Intent) -> None:
@@ -221,7 +224,7 @@ def _verify(clone: Clone, intent: Intent) -> None:
         raise Integrity(f"HEAD is not at {target.tag or target.commit[:12]} after the switch")
     for swap in intent.swaps:
         live = clone.git.top / swap.path
-        if files.identity(live) != swap.new:
+        if files.identity(live) != swap.new and not (swap.new is None and clone.git.tracked_among([swap.path])):
             raise Integrity(f"{swap.path} is not what was put there")
         if swap.new_digest is not None:
             _note_live(clone, swap)
@@ -315,14 +318,29 @@ def _message(plan: Plan) -> str:
 @contextlib.contextmanager
 def _scratch(clone: Clone) -> Iterator[Path]:
     """A folder to build in. It goes when the switch is over, and stays for recovery when it is not."""
+    _clear_scratch(clone)
     folder = clone.state / "switch"
-    files.remove_tree(folder)
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
         if read_intent(clone.state / "intent.json") is None:
-            files.remove_tree(folder)
+            _clear_scratch(clone)
+
+
+def _clear_scratch(clone: Clone) -> None:
+    """Remove what a switch that never came to its intent has built: nothing of it is live."""
+    with contextlib.suppress(FileNotFoundError):
+        for line in _slot_list(clone).read_bytes().splitlines():
+            files.remove_tree(Path(os.fsdecode(line)))
+    files.remove_tree(clone.state / "switch")
+    for left in clone.state.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def _slot_list(clone: Clone) -> Path:
+    """The file that names what is built outside the scratch folder, on other file systems."""
+    return clone.state / "switch" / "beside"
 
 
 @contextlib.contextmanager
