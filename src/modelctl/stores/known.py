@@ -160,20 +160,30 @@ class KnownHashes:
 
     def _connect(self) -> sqlite3.Connection:
         if self._database is None:
-            try:
-                self._database = self._open()
-            except sqlite3.DatabaseError:
-                self._path.unlink(missing_ok=True)
-                self._database = self._open()
+            self._database = self._open_or_forget()
         return self._database
 
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._path, timeout=5)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=OFF")
-        database.executescript(_SCHEMA)
-        return database
+    def _open_or_forget(self) -> sqlite3.Connection:
+        """The database; a broken one is made anew, and where none can be kept it lives in memory."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return _open(str(self._path))
+            except sqlite3.OperationalError:
+                return _open(":memory:")
+            except sqlite3.DatabaseError:
+                self._path.unlink(missing_ok=True)
+                return _open(str(self._path))
+        except OSError:
+            return _open(":memory:")
+
+
+def _open(place: str) -> sqlite3.Connection:
+    database = sqlite3.connect(place, timeout=5)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=OFF")
+    database.executescript(_SCHEMA)
+    return database
 
 
 def _key(path: Path) -> tuple[str, str]:

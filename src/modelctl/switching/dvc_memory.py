@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
+from modelctl.domain.pointers import Digest
 from modelctl.errors import ModelctlError
 from modelctl.stores import dvc_state
 from modelctl.stores.dvc_config import load_config
@@ -17,15 +19,19 @@ def share_with_cache_of_then(clone: Clone, swaps: Iterable[Swap]) -> None:
 
     So it is at a release from before `cache.dir` was set: without it `dvc status` would say that the model is
     not in the cache. Objects are hard-linked where that can be, else copied. Any other place that an old
-    configuration names is left alone.
+    configuration names is left alone. A courtesy that never fails.
     """
     for swap in swaps:
-        if swap.new_digest is None:
-            continue
-        today, then = clone.cache(swap.root), Cache(load_config(clone.git.top / swap.root).cache_dir, clone.known)
-        if then.folder != today.folder and then.folder == clone.git.top / swap.root / ".dvc" / "cache":
-            for digest in today.objects_of(swap.new_digest):
-                then.adopt(today.path(digest), digest)
+        if swap.new_digest is not None:
+            with contextlib.suppress(ModelctlError, OSError):
+                _share(clone, swap, swap.new_digest)
+
+
+def _share(clone: Clone, swap: Swap, digest: Digest) -> None:
+    today, then = clone.cache(swap.root), Cache(load_config(clone.git.top / swap.root).cache_dir, clone.known)
+    if then.folder != today.folder and then.folder == clone.git.top / swap.root / ".dvc" / "cache":
+        for item in today.objects_of(digest):
+            then.adopt(today.path(item), item)
 
 
 def tell_dvc(clone: Clone, swaps: Iterable[Swap]) -> None:
