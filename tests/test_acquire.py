@@ -231,6 +231,19 @@ def test_the_tags_remote_is_asked_when_todays_has_it_not(repo: Repo) -> None:
     assert repo.read(MODEL) == bytes_of(1)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["ssh://example.invalid:99999/x", "http://[bad/x", "remote://store/x", "nosuch://x", "", "/nowhere", "~/nowhere"],
+)
+def test_a_tags_remote_that_makes_no_sense_is_passed_over(repo: Repo, url: str) -> None:
+    """Whatever the tag's configuration has for an address, what is said is that today's remote has not the object."""
+    tag_with_config(repo, f"[core]\n    remote = store\n['remote \"store\"']\n    url = {url}\n")
+    oid = md5(bytes_of(1))
+    on_remote(repo, oid).unlink()
+    repo.object(oid).unlink()
+    assert f"({oid}) is neither in the cache nor on" in fails(repo, Unavailable, "v0.9").message
+
+
 def test_with_no_remote_today_the_tags_is_used(repo: Repo) -> None:
     """A configuration that has lost its remote does not cut off the releases that had one."""
     config(repo, "[core]\n    autostage = true\n")
@@ -354,6 +367,19 @@ def test_at_an_old_release_todays_configuration_rules(repo: Repo, then: str) -> 
     modelctl.Repository(repo.path).rollback("v0.9")
     assert repo.read(".dvc/config") == then.encode()
     assert repo.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("then", ["this is no configuration\n[", "[cache]\n    dir = ../../other\n"])
+@pytest.mark.parametrize("point", ["journal.switched:after", "files.append:before", "journal.clear:before"])
+def test_recovery_goes_by_todays_configuration_too(repo: Repo, then: str, point: str) -> None:
+    """Killed when the release is live and not yet recorded, what follows is by the branch's configuration."""
+    tag_with_config(repo, then)
+    program = "import modelctl, sys; modelctl.Repository(sys.argv[1]).rollback('v0.9')"
+    command = [sys.executable, "-c", program, str(repo.path)]
+    assert subprocess.run(command, env={**os.environ, "MODELCTL_FAULT": point}).returncode == -signal.SIGKILL
+    modelctl.Repository(repo.path).deploy("v2")
+    assert repo.read(MODEL) == bytes_of(2)
+    assert not (repo.path.parent / "other").exists()
 
 
 def test_a_commit_from_before_dvc_is_no_dead_end(repo: Repo) -> None:

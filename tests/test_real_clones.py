@@ -69,9 +69,9 @@ def test_shallow_clone_with_other_tags(origin: Repo) -> None:
         with pytest.raises(NotFound) as caught:
             call(modelctl.Repository(ci.path))
         assert caught.value.message == "model has no release v1 in this shallow clone"
-        assert caught.value.hint == "git fetch --tags origin   (nearest are v2)"
+        assert caught.value.hint == "git fetch --tags origin   # nearest are v2"
     modelctl.Repository(ci.path).rollback("v2")
-    assert refused(ci, NotFound, None).hint == "git fetch --tags origin   (this clone is shallow)"
+    assert refused(ci, NotFound, None).hint == "git fetch --tags origin   # this clone is shallow"
 
 
 def test_clone_without_tags(origin: Repo) -> None:
@@ -313,7 +313,7 @@ def test_operation_in_progress(origin: Repo, name: str) -> None:
     assert name in error.message
     assert error.message.endswith("is in progress")
     modelctl.Repository(origin.path).status()
-    origin.git(*error.hint.partition("git ")[2].split())
+    subprocess.run(error.hint, shell=True, cwd=origin.path, capture_output=True, check=True)
     there_and_back(origin, "v1")
 
 

@@ -65,9 +65,9 @@ def test_models_are_what_artifacts_declare(two: Repo) -> None:
 def test_one_of_several_models_is_refused_unless_said(two: Repo) -> None:
     """A rollback of one model that would take another back names it, and both ways out."""
     error = refused(two, Refused, "churn v1.0.0")
-    assert error.message == "going to v1.0.0 would take fraud back too"
-    assert "modelctl rollback churn v1.0.0 --models-only" in error.hint
-    assert "--all" in error.hint
+    assert error.message == "going to v1.0.0 would take fraud back too (--all allows it, --models-only leaves them)"
+    assert error.hint == "modelctl rollback churn v1.0.0 --models-only"
+    assert "--all" in error.message
 
 
 def test_a_version_that_several_models_have_is_ambiguous(two: Repo) -> None:

@@ -335,7 +335,7 @@ def test_broken_pointer_on_the_branch_that_one_leaves(fresh: Fresh) -> None:
     assert_settled(repo)
     error = undo_refused(repo)
     assert "it holds Git conflict markers" in error.message
-    assert error.hint == "git switch main   (takes the code; its model cannot be read)"
+    assert error.hint == "git switch main   # takes the code; its model cannot be read"
 
 
 def undo_refused(repo: Repo) -> modelctl.ModelctlError:

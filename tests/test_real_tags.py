@@ -133,7 +133,7 @@ def test_tag_older_than_dvc_is_refused(tags: Repo) -> None:
         for everything in (False, True):
             error = refused(tags, NotFound, name, everything=everything)
             assert "DVC tracks nothing" in error.message
-            assert error.hint == f"git switch --detach {name}   (takes its code, and no model)"
+            assert error.hint == f"git switch --detach {name}   # takes its code, and no model"
 
 
 def test_a_diff_with_a_tag_older_than_dvc_has_the_model_added(tags: Repo) -> None:

@@ -230,3 +230,14 @@ def test_gto_reads_our_release(repo: Repo) -> None:
 def _md5(repo: Repo) -> str:
     text = repo.read("models/model.bin.dvc").decode()
     return text.partition("md5: ")[2].split()[0]
+
+
+def test_users_file_stays_as_it_is(repo: Repo) -> None:
+    """Where the workspace has the only copy, the cache gets one of its own and the user's file stays writable."""
+    new_model(repo)
+    path = repo.path / "models/model.bin"
+    repo.object(_md5(repo)).unlink()
+    before = (path.stat().st_mode, path.stat().st_ino, path.stat().st_nlink)
+    modelctl.Repository(repo.path).release("v4")
+    assert (path.stat().st_mode, path.stat().st_ino, path.stat().st_nlink) == before
+    assert repo.object(_md5(repo)).read_bytes() == b"model 4\n"

@@ -243,9 +243,9 @@ def test_an_unreachable_remote_is_one_line(mortal: Store) -> None:
 @pytest.mark.parametrize("scheme", ["ssh", "s3", "http"])
 def test_a_remote_that_never_answers_is_given_up(repo: Repo, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts and stays silent is waited for as long as we say, not as long as its transport would."""
-    from modelctl.stores import dvc
+    from modelctl.stores import transport
 
-    monkeypatch.setattr(dvc, "PATIENCE", 2.0)
+    monkeypatch.setattr(transport, "PATIENCE", 2.0)
     with silent_port() as port:
         own = {"endpointurl": f"http://127.0.0.1:{port}", "access_key_id": "AKIAEXAMPLE", "secret_access_key": "xyzzy"}
         url = {"s3": "s3://models/dvc"}.get(scheme, f"{scheme}://127.0.0.1:{port}/models")

@@ -19,6 +19,8 @@ from modelctl.switching.clone import Clone
 from modelctl.switching.digests import sha256_of, size_of
 from modelctl.switching.holdings import objects_by_remote
 
+_COPIES = ("reflink", "copy")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
@@ -214,11 +216,11 @@ def _adopt_from_workspace(clone: Clone, outs: list[Out]) -> None:
         if out.digest is None:
             continue
         if not out.digest.is_dir and not cache.has(out.digest):
-            cache.adopt(here, out.digest)
+            cache.adopt(here, out.digest, kinds=_COPIES)
         elif out.digest.is_dir and cache.has(out.digest):
             for name, file in cache.get_manifest(out.digest).files.items():
                 if not cache.has(file):
-                    cache.adopt(here / name, file)
+                    cache.adopt(here / name, file, kinds=_COPIES)
         elif out.digest.is_dir:
             raise Unavailable(
                 f"the manifest of {out.path} is not in the cache", hint=f"dvc commit {quoted(out.pointer)}"

@@ -10,30 +10,22 @@ import contextlib
 import functools
 import hashlib
 import logging
-import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from modelctl import faults
 from modelctl.domain.pointers import Digest
-from modelctl.errors import ModelctlError, Unavailable
+from modelctl.errors import Unavailable
 from modelctl.stores.dvc_config import DvcConfig
 from modelctl.stores.git import without_credentials
+from modelctl.stores.transport import ask, is_secret, reason, settings_for, translated, unavailable
 
 AT_TAG = "modelctl-at-tag"
-PATIENCE = 30.0
-"""The seconds that a remote has to say anything at all. Transports wait for minutes, some for half an hour."""
-
-_LOCATION = ("url", "endpointurl", "region")
-_EXTRAS = ("azure", "gs", "s3", "ssh")
 _NOBODY = "0" * 32
 _READERS = 4
-_SECRET = re.compile(r"pass|secret|token|connection_string|auth_header|(access|account|customer)_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +130,7 @@ class Remote:
             if not folder.is_dir() and not self._may_create:
                 raise Unavailable(f"the DVC remote {self.url} is not there", hint="mount it, or: dvc remote modify")
             return
-        answer = _ask(lambda: store.fs.info(store.oid_to_path(_NOBODY)))
+        answer = ask(lambda: store.fs.info(store.oid_to_path(_NOBODY)))
         is_answer = isinstance(answer, (FileNotFoundError, PermissionError)) or hasattr(answer, "status")
         if isinstance(answer, BaseException) and not is_answer:
             raise answer
@@ -175,14 +167,14 @@ class Remote:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        with _translated(self.url, self._secrets):
+        with translated(self.url, self._secrets):
             yield
 
     def _unavailable(self, exc: BaseException) -> Unavailable:
-        return _unavailable(self.url, exc, self._secrets)
+        return unavailable(self.url, exc, self._secrets)
 
     def _reason(self, exc: BaseException) -> str:
-        return _reason(exc, self._secrets)
+        return reason(exc, self._secrets)
 
 
 @contextlib.contextmanager
@@ -203,13 +195,13 @@ def open_remote(
     wanted = AT_TAG if location else (name or config.default_remote or "").lower()
     remotes = dict(config.remotes)
     if location:
-        remotes[AT_TAG] = _settings_for(location, remotes)
+        remotes[AT_TAG] = settings_for(location, remotes)
     if not wanted:
         raise Unavailable(f"no DVC remote is configured in {config.root}", hint="dvc remote add -d NAME URL")
     if wanted not in remotes:
         raise Unavailable(f"the DVC remote {wanted} is not configured", hint=f"dvc remote add {wanted} URL")
     url = without_credentials(remotes[wanted].get("url", ""))
-    secrets = tuple(value for values in remotes.values() for key, value in values.items() if _is_secret(key))
+    secrets = tuple(value for values in remotes.values() for key, value in values.items() if is_secret(key))
     with _open_repo(config, remotes) as repo:
         yield Remote(wanted, url, repo, secrets, may_create)
 
@@ -223,7 +215,7 @@ def fetch_outs(config: DvcConfig, commit: str, paths: Iterable[str]) -> None:
     with (
         contextlib.chdir(config.root),  # DVC takes an import's relative url from where the process is
         _open_repo(config, config.remotes) as repo,
-        _translated("of the import"),
+        translated("of the import"),
         faults.point("dvc.fetch-outs"),
     ):
         # DVC reads the commit through Git, with Git's top as its root directory.
@@ -235,7 +227,7 @@ def init_dvc(top: Path) -> None:
     from dvc.repo import Repo
 
     _be_quiet()
-    with _translated(str(top)), faults.point("dvc.init"):
+    with translated(str(top)), faults.point("dvc.init"):
         Repo.init(str(top)).close()
 
 
@@ -249,7 +241,7 @@ def _open_repo(config: DvcConfig, remotes: Mapping[str, dict[str, str]]) -> Iter
     _be_quiet()
     plain = {name: dict(values) for name, values in config.sections.items() if '"' not in name}
     plain["cache"] = plain.get("cache", {}) | {"dir": str(config.cache_dir)}
-    with _translated(str(config.root)):
+    with translated(str(config.root)):
         repo = kind(str(config.root), config={**plain, "remote": dict(remotes)}, uninitialized=True)
     try:
         yield repo
@@ -275,85 +267,7 @@ def _repo_class() -> Any:
     return Today
 
 
-def _settings_for(location: Mapping[str, str], remotes: Mapping[str, dict[str, str]]) -> dict[str, str]:
-    """The settings for an older commit's location: today's, if today's configuration knows the server."""
-    wanted = {key: location[key] for key in _LOCATION if key in location}
-    wanted["url"] = re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", wanted["url"])
-    for values in remotes.values():
-        if _server(values) == _server(wanted) is not None:
-            return {**values, **wanted}
-    return wanted
-
-
-def _server(values: Mapping[str, str]) -> tuple[str, str] | None:
-    """Who is spoken to: for a bucket store its endpoint, else the host; None for a local folder."""
-    parts = urlsplit(values.get("url", ""))
-    if parts.scheme in {"", "remote"}:
-        return None
-    if parts.scheme in {"s3", "gs", "azure", "oss"}:
-        return parts.scheme, values.get("endpointurl", "")
-    return parts.scheme, f"{parts.hostname}:{values.get('port') or parts.port or ''}"
-
-
-def _ask(question: Callable[[], Any]) -> Any:
-    """What `question` returns or raises; a `TimeoutError` when it does neither within `PATIENCE`."""
-    answers: list[Any] = []
-
-    def run() -> None:
-        try:
-            answers.append(question())
-        except BaseException as exc:  # noqa: BLE001  # handed to the thread that asked
-            answers.append(exc)
-
-    thread = threading.Thread(target=run, daemon=True, name="modelctl-remote")
-    thread.start()
-    thread.join(PATIENCE)
-    return answers[0] if answers else TimeoutError(f"no answer within {PATIENCE:.0f} seconds")
-
-
 def _be_quiet() -> None:
     """Results and errors are ours to print; DVC's progress bars and log lines would mix with them."""
     for name in ("dvc", "dvc_data", "dvc_objects", "asyncssh", "fsspec", "s3fs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextlib.contextmanager
-def _translated(url: str, secrets: tuple[str, ...] = ()) -> Iterator[None]:
-    """Turn whatever DVC or a transport of it raises into our errors."""
-    try:
-        yield
-    except (ModelctlError, MemoryError):
-        raise
-    except Exception as exc:
-        raise _unavailable(url, exc, secrets) from exc
-
-
-def _unavailable(url: str, exc: BaseException, secrets: tuple[str, ...]) -> Unavailable:
-    kind = type(exc).__name__
-    if kind in {"RemoteMissingDepsError", "ModuleNotFoundError", "ImportError"}:
-        scheme = url.partition("://")[0]
-        package = f"modelctl[{scheme}]" if scheme in _EXTRAS else f"dvc[{scheme.removesuffix('s')}]"
-        return Unavailable(f"{url} needs {package}", hint=f'pip install "{package}"')
-    if kind == "LockError":
-        return Unavailable("dvc is at work in this repository", hint="try again when it is done")
-    if kind == "ConfigError":
-        return Unavailable(
-            f"DVC refuses its configuration: {_reason(exc, secrets)}", hint="dvc config --list --show-origin"
-        )
-    return Unavailable(
-        f"the DVC remote {url} failed: {_reason(exc, secrets)}", hint="check the network and the credentials"
-    )
-
-
-def _reason(exc: BaseException, secrets: tuple[str, ...]) -> str:
-    """The shortest honest account of an exception: its innermost message, without credentials."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    text = without_credentials(str(exc)) or type(exc).__name__
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return re.sub(r"\s+", " ", text)[:300]
-
-
-def _is_secret(key: str) -> bool:
-    return _SECRET.search(key) is not None

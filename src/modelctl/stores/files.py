@@ -67,8 +67,25 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_filesystem(path: Path) -> None:
+    """Make everything on the file system of the folder `path` durable: one call for a tree of many files."""
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        os.sync()
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if sync(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(descriptor)
+
+
 def sync_file(path: Path) -> None:
     """Make the bytes of the regular file `path` durable; anything else is left alone."""
+    if path.is_symlink():
+        return
     with contextlib.suppress(FileNotFoundError, IsADirectoryError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -129,7 +146,7 @@ def _succeeded(result: int) -> bool:
 def link(kind: str, source: Path, target: Path) -> bool:
     """Make `target` from `source` by `kind` (reflink, hardlink, symlink, copy); False if impossible here.
 
-    A copy is synced; every kind but `copy` and `reflink` shares the bytes with `source`.
+    Nothing is synced here; every kind but `copy` and `reflink` shares the bytes with `source`.
     """
     with faults.point("files.link"):
         try:
@@ -189,7 +206,6 @@ def _copy(source: Path, target: Path) -> None:
     with open(target, "xb"):
         pass
     shutil.copyfile(source, target)
-    sync_file(target)
 
 
 def hash_file(path: Path, *, text: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import stat
 import time
@@ -57,7 +59,8 @@ class Cache:
         path = self.path(digest)
         if path.stat().st_size > _MANIFEST_LIMIT:
             raise Integrity(f"manifest {digest.oid} is larger than {_MANIFEST_LIMIT} bytes")
-        return parse_manifest(path.read_bytes(), digest=digest)
+        found = path.stat()
+        return _read_manifest(path, digest, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
     def objects_of(self, digest: Digest) -> tuple[Digest, ...]:
         """The object itself and, for a directory whose manifest is here, each of its files."""
@@ -74,16 +77,6 @@ class Cache:
             except Integrity:
                 objects = (digest,)
             found += [item for item in objects if not self.has(item)]
-        return list(dict.fromkeys(found))
-
-    def unsound(self, digests: Iterable[Digest]) -> list[Digest]:
-        """Those objects, files of directories included, that are here with other content."""
-        found = []
-        for digest in dict.fromkeys(digests):
-            if digest.is_dir and self.has(digest) and not self.is_sound(digest):
-                found.append(digest)
-                continue
-            found += [item for item in self.objects_of(digest) if self.has(item) and not self.is_sound(item)]
         return list(dict.fromkeys(found))
 
     def set_aside(self, digests: Iterable[Digest]) -> list[SetAside]:
@@ -106,52 +99,77 @@ class Cache:
                 with faults.point("objects.put-back"):
                     os.rename(item.kept, item.original)
 
-    def adopt(self, path: Path, digest: Digest) -> None:
-        """Give the cache the file at `path`, whose content is `digest`, unless it has that object."""
+    def adopt(self, path: Path, digest: Digest, *, kinds: tuple[str, ...] = ("hardlink", "copy")) -> None:
+        """Give the cache the file at `path`, whose content is `digest`, unless it has that object.
+
+        A hard link makes the file read-only, as the cache's objects are: for one that stays the user's,
+        leave it out of `kinds`.
+        """
         target = self.path(digest)
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
         with faults.point("objects.adopt"):
-            for kind in ("hardlink", "copy"):
+            for kind in kinds:
                 if files.link(kind, path, temporary):
                     break
             os.chmod(temporary, 0o444)
+            files.sync_file(temporary)
             os.replace(temporary, target)
         files.sync_folder(target.parent)
         self.known.note(target, digest)
 
-    def adopt_bytes(self, data: bytes, digest: Digest) -> None:
-        """Give the cache an object's content, such as a manifest."""
-        target = self.path(digest)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.write_durably(target, data)
-            os.chmod(target, 0o444)
+
+@functools.lru_cache(maxsize=16)
+def _read_manifest(path: Path, digest: Digest, state: tuple[int, ...]) -> Manifest:  # noqa: ARG001  # the key
+    """Parse a manifest once for as long as its file is unchanged."""
+    return parse_manifest(path.read_bytes(), digest=digest)
 
 
-def build_out(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool = False) -> None:
+def build_out(
+    cache: Cache,
+    digest: Digest,
+    target: Path,
+    kinds: tuple[str, ...],
+    *,
+    executable: bool = False,
+    beside: Path | None = None,
+) -> None:
     """Build at `target` the file or directory that `digest` names, linked from the cache by `kinds`.
 
+    Of the directory `beside`, which `target` is to replace, copies that hold the right bytes already are
+    taken as they are: the same files under a second name, so that the cost is that of what changes.
     Every object must be here and sound. Kinds and modes are DVC's: a link is read-only because it shares
     the cache's bytes, a copy is writable, an empty file is never a hard link, and an executable one is so
     for its owner (through a link the cached object becomes it too).
     """
     if not digest.is_dir:
-        _build_file(cache, digest, target, kinds, executable=executable)
+        _build_file(cache, digest, target, list(kinds), executable=executable)
+        files.sync_file(target)
         return
     manifest = cache.get_manifest(digest)
     target.mkdir()
     for folder in manifest.folders:
         (target / folder).mkdir(parents=True, exist_ok=True)
+    usable = list(kinds)
     for path, file in manifest.files.items():
-        _build_file(cache, file, target / path, kinds, executable=False)
-    for folder in (*reversed(manifest.folders), ""):
-        files.sync_folder(target / folder)
+        if beside is None or not _take(cache, file, beside / path, target / path):
+            _build_file(cache, file, target / path, usable, executable=False)
+    files.sync_filesystem(target)
 
 
-def _build_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...], *, executable: bool) -> None:
+def _take(cache: Cache, digest: Digest, source: Path, target: Path) -> bool:
+    """Give the file `source` a second name, if it is known to hold `digest` and is not the cache's own."""
+    if source.is_symlink() or not cache.known.is_known(source, digest):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        if source.samefile(cache.path(digest)):
+            return False
+    return files.link("hardlink", source, target)
+
+
+def _build_file(cache: Cache, digest: Digest, target: Path, kinds: list[str], *, executable: bool) -> None:
     source = cache.path(digest)
     size = source.stat().st_size
     if size == 0 and kinds[0] != "symlink":
@@ -167,10 +185,13 @@ def _build_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ..
                 cache.known.note(source, digest)
 
 
-def _link_file(cache: Cache, digest: Digest, target: Path, kinds: tuple[str, ...]) -> None:
+def _link_file(cache: Cache, digest: Digest, target: Path, kinds: list[str]) -> None:
+    """Link one file by the first of `kinds` that works; reflinks that do not work here are not tried again."""
     source = cache.path(digest)
     try:
         kind = next(kind for kind in kinds if files.link(kind, source, target))
+        if kind != "reflink" and "reflink" in kinds[: kinds.index(kind)]:
+            kinds.remove("reflink")
     except FileExistsError as exc:
         raise Integrity(f"two entries of a directory collide on this file system: {printable(target.name)}") from exc
     if kind not in {"copy", "reflink"}:

@@ -22,6 +22,7 @@ from modelctl.stores.git import Git, Head, open_git
 from modelctl.stores.known import KnownHashes
 from modelctl.stores.objects import Cache
 from modelctl.switching.history import Entry, load_history
+from modelctl.switching.journal import read_intent
 
 
 class Clone:
@@ -85,7 +86,8 @@ class Clone:
         """The branch (or commit) that was left, while HEAD is detached at a release; else None."""
         if self.head.branch is not None:
             return None
-        for entry in reversed(self.history):
+        unfinished = read_intent(self.state / "intent.json")
+        for entry in reversed([*self.history, *([unfinished.entry] if unfinished else [])]):
             if entry.happened and entry.mode == "checkout":
                 if entry.target.branch is not None or not self._stands_on(entry.target.commit):
                     return None

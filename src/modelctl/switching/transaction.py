@@ -145,7 +145,6 @@ def _finish(clone: Clone, intent: Intent, *, outcome: Outcome) -> tuple[Entry, s
             follow_up = f"the pointers are switched and not committed: {exc.message}"
     for swap in intent.swaps:
         _keep_old_objects(clone, swap)
-        _note_live(clone, swap)
     share_with_cache_of_then(clone, intent.swaps)
     tell_dvc(clone, intent.swaps)
     return _close(clone, intent, outcome=outcome), follow_up
@@ -195,7 +194,8 @@ def _stage_out(clone: Clone, plan: Plan, step: OutStep, slot: Path) -> Swap:
         slot.parent.mkdir(parents=True, exist_ok=True)
     if step.new is not None and step.new.digest is not None:
         kinds = clone.config(step.root).link_types
-        build_out(clone.cache(step.root), step.new.digest, slot, kinds, executable=step.new.executable)
+        beside = live if kinds[0] in {"reflink", "copy"} and live.is_dir() and not live.is_symlink() else None
+        build_out(clone.cache(step.root), step.new.digest, slot, kinds, executable=step.new.executable, beside=beside)
     old = None if _is_left_by_git(plan, step) else files.identity(live)
     return Swap(
         path=step.path,
