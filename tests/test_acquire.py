@@ -412,7 +412,7 @@ def test_a_fetch_leaves_dvcs_gitignore_alone(repo: Repo) -> None:
 # Where the cache is, and which remote.
 
 
-@pytest.mark.parametrize("where", ["../../shared cache", "{top}/elsewhere/cache", "~/dvc cache"])
+@pytest.mark.parametrize("where", ["../../common cache", "{top}/elsewhere/cache", "~/dvc cache"])
 def test_cache_dir_is_where_objects_go(repo: Repo, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `cache.dir` set, objects are looked for, fetched and linked there."""
     monkeypatch.setenv("HOME", str(repo.path.parent / "home"))

@@ -79,11 +79,11 @@ def test_todays_remote_is_used_at_an_early_tag(remotes: Repo) -> None:
 def cache_moves(repo: Repo) -> None:
     """The cache is in its usual place at v1, and in a shared folder outside the clone from v2 on."""
     release(repo, "model-v1", b"model 1\n", day=1)
-    shutil.move(repo.path / ".dvc/cache", repo.path.parent / "shared")
-    repo.write(".dvc/config", config(remote="remote", cache="../../shared"))
+    shutil.move(repo.path / ".dvc/cache", repo.path.parent / "common")
+    repo.write(".dvc/config", config(remote="remote", cache="../../common"))
     for number in (2, 3):
         release(repo, f"model-v{number}", f"model {number}\n".encode(), day=number)
-        shutil.copytree(repo.path / ".dvc/cache", repo.path.parent / "shared", dirs_exist_ok=True)
+        shutil.copytree(repo.path / ".dvc/cache", repo.path.parent / "common", dirs_exist_ok=True)
         shutil.rmtree(repo.path / ".dvc/cache")
 
 
@@ -92,10 +92,10 @@ def test_cache_in_another_place(fresh: Fresh) -> None:
     repo = fresh("cache-moves", cache_moves)
     assert {row.bytes for row in modelctl.Repository(repo.path).releases()} == {"cached"}
     there_and_back(repo, "v2")
-    (repo.path.parent / "shared").rename(repo.path.parent / "gone")
+    (repo.path.parent / "common").rename(repo.path.parent / "gone")
     done = modelctl.Repository(repo.path).rollback("v2")
     assert done.fetched_objects == 1
-    assert len(list((repo.path.parent / "shared/files/md5").rglob("*/*"))) >= 1
+    assert len(list((repo.path.parent / "common/files/md5").rglob("*/*"))) >= 1
     assert not (repo.path / ".dvc/cache").exists()
 
 

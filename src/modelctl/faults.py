@@ -1,6 +1,6 @@
 """Named fault points: where a mutation happens, a test can stop the process.
 
-`MODELCTL_FAULT=switch.exchange:before:2` kills this process with SIGKILL just before the second
+`MODELCTL_FAULT=files.exchange:before:2` kills this process with SIGKILL just before the second
 exchange of a switch. Without the variable a point costs one comparison.
 """
 

@@ -26,7 +26,7 @@ _MOST_STAGES = 20_000
 _LONGEST = 4096
 
 
-def no_file(path: str) -> bytes | None:  # noqa: ARG001  # a `Read`
+def no_file(_path: str) -> bytes | None:
     """A `Read` of a place without files."""
     return None
 

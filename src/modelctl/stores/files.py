@@ -126,7 +126,7 @@ def _system_exchange() -> Callable[[bytes, bytes], bool] | None:
     if os.environ.get("MODELCTL_NO_EXCHANGE"):
         return None
     library = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":  # pragma: no cover
+    if sys.platform == "darwin":
         call = getattr(library, "renamex_np", None)
         return call and (lambda a, b: _succeeded(call(a, b, _RENAME_SWAP)))
     call = getattr(library, "renameat2", None)
@@ -172,7 +172,7 @@ def link(kind: str, source: Path, target: Path) -> bool:
 
 
 def _reflink(source: Path, target: Path) -> bool:
-    if sys.platform == "darwin":  # pragma: no cover
+    if sys.platform == "darwin":
         return ctypes.CDLL(None).clonefile(os.fsencode(source), os.fsencode(target), 0) == 0
     with open(source, "rb") as reader, open(target, "xb") as writer:
         try:
@@ -185,7 +185,7 @@ def _reflink(source: Path, target: Path) -> bool:
 
 def can_reflink(folder: Path) -> bool:
     """Whether the file system of `folder` lets two files share blocks; tried on files without a name."""
-    if sys.platform == "darwin":  # pragma: no cover
+    if sys.platform == "darwin":
         return True
     try:
         first, second = (os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600) for _ in range(2))

@@ -122,7 +122,7 @@ class Cache:
 
 
 @functools.lru_cache(maxsize=16)
-def _read_manifest(path: Path, digest: Digest, state: tuple[int, ...]) -> Manifest:  # noqa: ARG001  # the key
+def _read_manifest(path: Path, digest: Digest, _state: tuple[int, ...]) -> Manifest:
     """Parse a manifest once for as long as its file is unchanged."""
     return parse_manifest(path.read_bytes(), digest=digest)
 
