@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "COLUMNS": 200,
         "TZ": "UTC",
     }
+    # A background job of a shell ignores Ctrl-C, and so would every command that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("GIT_", "DVC_", "MODELCTL_FAULT"))]:
             patch.delenv(name)
