@@ -93,16 +93,3 @@ def compare_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Valu
     """The entries that differ, by name."""
     names = [*old, *(name for name in new if name not in old)]
     return tuple(ValueChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
-
-
-def flatten(document: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted name; lists are leaves. Depth and count are bounded."""
-    if not isinstance(document, dict) or depth > 20:
-        return {prefix: document} if prefix else {}
-    found: dict[str, Any] = {}
-    for key, value in document.items():
-        name = f"{prefix}.{key}" if prefix else str(key)
-        found |= flatten(value, name, depth + 1)
-        if len(found) > 10_000:
-            break
-    return found

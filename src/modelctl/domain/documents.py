@@ -118,3 +118,16 @@ def _first_line(exc: BaseException) -> str:
 def is_number(value: object) -> bool:
     """Whether `value` is a finite number and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def flatten(document: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Return the leaves of nested mappings by dotted name; lists are leaves. Depth and count are bounded."""
+    if not isinstance(document, dict) or depth > 20:
+        return {prefix: document} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        found |= flatten(value, name, depth + 1)
+        if len(found) > 10_000:
+            break
+    return found

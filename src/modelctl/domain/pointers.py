@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelctl.domain.documents import load_yaml
+from modelctl.domain.documents import flatten, load_yaml
 from modelctl.domain.paths import parse_path, printable
 from modelctl.domain.templates import Read, is_templated, no_file, resolve_pipeline
 from modelctl.errors import Integrity
@@ -223,7 +223,7 @@ def _locked_stage(name: str, entry: dict[str, Any], path: str, flags: StageFlags
         (f"{file}:{key}", str(value))
         for file, values in _mapping(entry.get("params"), path).items()
         if isinstance(values, dict)
-        for key, value in values.items()
+        for key, value in flatten(values).items()
     )
     command = entry.get("cmd", "")
     text = " && ".join(map(str, command)) if isinstance(command, list) else str(command)

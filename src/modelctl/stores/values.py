@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelctl.domain.changes import flatten
-from modelctl.domain.documents import load_values
+from modelctl.domain.documents import flatten, load_values
 from modelctl.domain.pointers import Digest, Out
 from modelctl.domain.snapshots import Snapshot
 from modelctl.errors import ModelctlError
