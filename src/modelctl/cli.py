@@ -135,7 +135,7 @@ def _give_signature(target: Callable[..., Any], own: list[inspect.Parameter]) ->
     """Have Typer see the context, the `own` parameters and the shared ones."""
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     parameters = [context, *own, *_SHARED.values()]
-    target.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    target.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect reads
     target.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 

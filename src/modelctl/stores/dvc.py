@@ -254,7 +254,7 @@ def _repo_class() -> Any:
     from dvc.config import Config
     from dvc.repo import Repo
 
-    class Today(Repo):  # type: ignore[misc, unused-ignore]
+    class Today(Repo):  # type: ignore[misc, unused-ignore]  # DVC is untyped
         """A repository whose configuration is the one that it is given: DVC's own would be laid under it."""
 
         @functools.cached_property

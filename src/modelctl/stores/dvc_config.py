@@ -47,11 +47,6 @@ class DvcConfig:
         return tuple(dict.fromkeys([*kinds, "copy"]))
 
     @property
-    def group_shared(self) -> bool:
-        """Whether cache objects are shared with the group."""
-        return self.sections.get("cache", {}).get("shared") == "group"
-
-    @property
     def default_remote(self) -> str | None:
         """The remote that commands use unless an out names another."""
         name = self.sections.get("core", {}).get("remote")

@@ -45,7 +45,6 @@ class KnownHashes:
         self._database: sqlite3.Connection | None = None
         self._folders: dict[str, dict[str, tuple[_Stat, _Hashes]]] = {}
         self._unwritten: set[tuple[str, str]] = set()
-        self.hashed_bytes = 0
 
     def has(self, path: Path, digest: Digest) -> bool:
         """Whether the file at `path` holds the bytes that `digest` names; hashes it if that is not known."""
@@ -106,7 +105,6 @@ class KnownHashes:
             self._keep(path, before, (kept[0], linked) if legacy else (linked, kept[1]))
             return linked
         value = hash_file(path, text=legacy)
-        self.hashed_bytes += before.st_size
         if _same(before, os.stat(path)):
             self._keep(path, before, (kept[0], value) if legacy else (value, kept[1]))
         return value

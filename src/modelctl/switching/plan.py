@@ -77,7 +77,6 @@ class Plan:
     outs: tuple[OutStep, ...]
     texts: tuple[TextStep, ...] = ()
     tracked: tuple[TreeChange, ...] = ()
-    others: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     undoes: Entry | None = None
     notes: tuple[str, ...] = field(default=())
